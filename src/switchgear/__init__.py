@@ -1,0 +1,3 @@
+"""
+Rate limiters and circuit breakers for outbound calls.
+"""

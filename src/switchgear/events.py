@@ -1,0 +1,264 @@
+"""
+What happened: frozen records for listeners, and the states of a circuit.
+
+``subscribe(listener, CircuitOpened)`` asks for them. Events nobody asked for
+are never built.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class CircuitState(enum.Enum):
+    """
+    Name the states of a circuit.
+
+    .. versionadded:: 0.1.0
+    """
+
+    #: Calls go through; failures are counted.
+    CLOSED = "closed"
+    #: Calls are refused until the cooldown has passed.
+    OPEN = "open"
+    #: A few probes go through; their outcomes decide.
+    HALF_OPEN = "half_open"
+    #: An operator refuses every call.
+    FORCED_OPEN = "forced_open"
+    #: An operator admits every call, whatever fails.
+    FORCED_CLOSED = "forced_closed"
+    #: Every call goes through; trips are reported instead of made.
+    OBSERVING = "observing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    Something that happened to one instance.
+
+    Attributes:
+        at: When, in seconds on the clock of the instance.
+
+    .. versionadded:: 0.1.0
+    """
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitEvent(Event):
+    """
+    Something that happened to a circuit breaker.
+
+    Attributes:
+        breaker: The name of the breaker, or None.
+
+    .. versionadded:: 0.1.0
+    """
+
+    breaker: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterEvent(Event):
+    """
+    Something that happened to a rate limiter.
+
+    Attributes:
+        limiter: The name of the limiter, or None.
+
+    .. versionadded:: 0.1.0
+    """
+
+    limiter: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitOpened(CircuitEvent):
+    """
+    A circuit tripped: calls are refused from now on.
+
+    Attributes:
+        from_state: The state it was in.
+        failures: Failures in a row, this one included.
+        reason: What tripped it: ``"failures"``, ``"failure_rate"``,
+            ``"slow_call_rate"``, ``"probe_failed"`` or ``"probes_ignored"``.
+        retry_after: Seconds until the first probe may go through.
+        last_failure: The failure seen last, as text.
+    """
+
+    from_state: CircuitState
+    failures: int
+    reason: str
+    retry_after: float
+    last_failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitHalfOpened(CircuitEvent):
+    """
+    A cooldown has passed: probes may go through.
+
+    Attributes:
+        from_state: The state it was in.
+    """
+
+    from_state: CircuitState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitClosed(CircuitEvent):
+    """
+    A circuit closed: calls go through again.
+
+    Attributes:
+        from_state: The state it was in.
+        reason: ``"probes_succeeded"`` or ``"reset"``.
+    """
+
+    from_state: CircuitState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitForced(CircuitEvent):
+    """
+    An operator took a circuit into their own hands.
+
+    Attributes:
+        from_state: The state it was in.
+        to_state: ``FORCED_OPEN``, ``FORCED_CLOSED`` or ``OBSERVING``.
+        reason: What the operator gave as the reason.
+    """
+
+    from_state: CircuitState
+    to_state: CircuitState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitTripObserved(CircuitEvent):
+    """
+    A circuit that only observes would have tripped now.
+
+    Attributes:
+        failures: Failures in a row, this one included.
+        reason: What would have tripped it, as in :class:`CircuitOpened`.
+        last_failure: The failure seen last, as text.
+    """
+
+    failures: int
+    reason: str
+    last_failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRefused(CircuitEvent):
+    """
+    A call was refused by its circuit.
+
+    Attributes:
+        state: The state that refused it.
+        retry_after: Seconds until a call may be admitted, or None.
+    """
+
+    state: CircuitState
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitWaited(LimiterEvent):
+    """
+    A caller's turn came after a wait.
+
+    Attributes:
+        tokens: How many were asked for.
+        waited: Seconds between asking and being admitted.
+    """
+
+    tokens: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitRefused(LimiterEvent):
+    """
+    A caller was refused.
+
+    Attributes:
+        tokens: How many were asked for.
+        retry_after: Seconds until as many could be admitted, or None.
+        reason: Why, in a few words.
+    """
+
+    tokens: int
+    retry_after: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterPaused(LimiterEvent):
+    """
+    Nobody is admitted for a while.
+
+    Attributes:
+        paused_for: Seconds from now.
+    """
+
+    paused_for: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterClosed(LimiterEvent):
+    """
+    A limiter was closed: every waiter was sent away.
+
+    Attributes:
+        reason: What was given as the reason.
+        waiting: How many were sent away.
+    """
+
+    reason: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterReopened(LimiterEvent):
+    """
+    A closed limiter admits again.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconfigured(Event):
+    """
+    An instance goes on with other settings.
+
+    Attributes:
+        kind: ``"limiter"`` or ``"breaker"``.
+        name: The name of the instance, or None.
+        changes: For each changed setting the old and the new value.
+    """
+
+    kind: str
+    name: str | None
+    changes: dict[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysExceeded(Event):
+    """
+    A container of keyed instances grew past its bound for the first time.
+
+    Nothing in it may be forgotten without forgiving a debt or an open circuit.
+
+    Attributes:
+        name: The name of the template, or None.
+        max_keys: The bound.
+    """
+
+    name: str | None
+    max_keys: int

@@ -1,0 +1,3 @@
+"""
+Test code that uses switchgear without sleeping.
+"""
