@@ -42,8 +42,16 @@ def untrack(owner: Forkable) -> None:
 
 
 def _after_fork_in_child() -> None:
+    errors: list[Exception] = []
     for owner in list(_tracked):
-        owner._after_fork()  # noqa: SLF001 -- the protocol is ours
+        try:
+            owner._after_fork()  # noqa: SLF001 -- the protocol is ours
+        except Exception as error:  # noqa: BLE001 -- raised below
+            # Another thread was just making it, say; the rest need their locks.
+            errors.append(error)
+    if errors:
+        msg = "some objects of the parent cannot be used after the fork"
+        raise ExceptionGroup(msg, errors)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch -- absent on Windows

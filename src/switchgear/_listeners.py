@@ -5,18 +5,21 @@ Deliver events: in order, one at a time, under nobody's lock.
 from __future__ import annotations
 
 import inspect
-import logging
 
 from collections import deque
-from threading import Lock, RLock
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
-from switchgear._structlog import LogListener
+from switchgear import _fork, _structlog
 from switchgear.events import Event
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+#: How many events of one instance may wait for a listener that does not return.
+MAX_PENDING = 100_000
 
 
 class Listener(Protocol):
@@ -34,40 +37,62 @@ class Listener(Protocol):
         """
 
 
+class _Subscription:
+    """
+    Remember who wants which events, until it is over.
+    """
+
+    __slots__ = ("active", "event_types", "listener")
+
+    def __init__(
+        self, listener: Listener, event_types: tuple[type[Event], ...]
+    ) -> None:
+        self.listener = listener
+        self.event_types = event_types
+        self.active = True
+
+
 class Subscriptions:
     """
     Hold who wants which events. Changes are rare, look-ups are not.
     """
 
-    __slots__ = ("_lock", "_wanted", "_who")
+    __slots__ = ("__weakref__", "_lock", "_wanted", "_who")
 
     def __init__(self, *listeners: Listener) -> None:
         self._lock = RLock()
-        self._who: tuple[tuple[Listener, tuple[type[Event], ...]], ...] = tuple(
-            (listener, (Event,)) for listener in listeners
-        )
+        self._who = tuple(_Subscription(one, (Event,)) for one in listeners)
         self._wanted: dict[type[Event], bool] = {}
 
-    def add(
-        self, listener: Listener, *event_types: type[Event]
-    ) -> Callable[[], None]:
+    def add(self, listener: Listener, *event_types: type[Event]) -> Callable[[], None]:
         """
         Call *listener* with every event of *event_types*, or with all.
 
         Returns a function that ends it, harmless when called again.
         """
-        entry = (_checked_listener(listener), _checked_types(event_types))
-        with self._lock:
-            self._who = (*self._who, entry)
-            # A fresh dict: one that a reader is filling must not survive.
-            self._wanted = {}
+        entry = _Subscription(_checked_listener(listener), _checked_types(event_types))
+        self._change(lambda who: (*who, entry))
 
         def unsubscribe() -> None:
-            with self._lock:
-                self._who = tuple(one for one in self._who if one is not entry)
-                self._wanted = {}
+            entry.active = False
+            self._change(lambda who: tuple(one for one in who if one is not entry))
 
         return unsubscribe
+
+    def _change(
+        self,
+        change: Callable[[tuple[_Subscription, ...]], tuple[_Subscription, ...]],
+    ) -> None:
+        with self._lock:
+            while True:
+                before = self._who
+                after = change(before)
+                # A signal handler may have subscribed during the call.
+                if self._who is before:
+                    self._who = after
+                    break
+            # Another dict: one that a reader is filling must not survive.
+            self._wanted = {}
 
     def wants(self, event_type: type[Event]) -> bool:
         """
@@ -77,28 +102,35 @@ class Subscriptions:
         try:
             return wanted[event_type]
         except KeyError:
-            answer = any(issubclass(event_type, types) for _, types in self._who)
+            answer = any(issubclass(event_type, one.event_types) for one in self._who)
             return wanted.setdefault(event_type, answer)
 
-    def call(self, event: Event) -> None:
+    def call(self, event: Event) -> BaseException | None:
         """
         Call everyone who wants *event*; log what goes wrong.
+
+        Returns the first exception that is not for logging: Ctrl-C and other
+        things that are no ``Exception``.
         """
-        for listener, types in self._who:
-            if isinstance(event, types):
+        interruption: BaseException | None = None
+        for one in self._who:
+            # It may have ended meanwhile, at the hands of another listener.
+            if one.active and isinstance(event, one.event_types):
                 try:
-                    listener(event)
-                except Exception:
-                    logging.getLogger("switchgear").exception(
-                        "listener %r failed on %s", listener, type(event).__name__
-                    )
+                    one.listener(event)
+                except Exception:  # noqa: BLE001 -- whatever a listener raises
+                    _structlog.report_failure(one.listener, event)
+                except BaseException as error:  # noqa: BLE001 -- raised by deliver()
+                    interruption = interruption or error
+        return interruption
 
     def _after_fork(self) -> None:
         self._lock = RLock()
 
 
-#: Who listens to every instance. The log does, unless it is switched off.
-EVERYWHERE = Subscriptions(LogListener())
+#: Who listens to every instance; the log does.
+EVERYWHERE = Subscriptions(_structlog.LogListener())
+_fork.track(EVERYWHERE)
 
 
 class Outbox:
@@ -109,12 +141,16 @@ class Outbox:
     it. Whichever thread is delivering already takes along what others put.
     """
 
-    __slots__ = ("_busy", "_pending", "_subscriptions")
+    __slots__ = ("_courier", "_dropped", "_gate", "_pending", "_subscriptions")
 
     def __init__(self) -> None:
         self._pending: deque[Event] = deque()
         self._subscriptions: Subscriptions | None = None
-        self._busy = Lock()
+        #: The thread that is delivering, or 0.
+        self._courier = 0
+        self._dropped = 0
+        # Held while the courier changes, never while a listener runs.
+        self._gate = RLock()
 
     def subscribe(
         self, listener: Listener, *event_types: type[Event]
@@ -122,9 +158,20 @@ class Outbox:
         """
         Call *listener* with the events of this instance alone.
         """
-        if self._subscriptions is None:
-            self._subscriptions = Subscriptions()
-        return self._subscriptions.add(listener, *event_types)
+        fresh = Subscriptions()
+        with self._gate:
+            if self._subscriptions is None:
+                self._subscriptions = fresh
+            subscriptions = self._subscriptions
+        return subscriptions.add(listener, *event_types)
+
+    def has_listeners(self) -> bool:
+        """
+        Answer whether anybody listens to this instance in particular.
+        """
+        return self._subscriptions is not None and bool(
+            self._subscriptions._who  # noqa: SLF001 -- same module
+        )
 
     def wants(self, event_type: type[Event]) -> bool:
         """
@@ -139,68 +186,131 @@ class Outbox:
         """
         Append *event*; the caller holds the lock of the instance.
         """
-        self._pending.append(event)
+        if len(self._pending) < MAX_PENDING:
+            self._pending.append(event)
+        else:
+            with self._gate:
+                self._dropped += 1
 
     def deliver(self) -> None:
         """
         Tell the listeners what is pending, unless somebody is at it already.
+
+        An interruption of a listener (Ctrl-C) is raised once everything has
+        been delivered: others may have left their events to this thread.
         """
-        # Looked at again after the release: an event put in between would
-        # otherwise lie there until the next one.
-        while self._pending and self._busy.acquire(blocking=False):
-            try:
-                while self._pending:
-                    event = self._pending.popleft()
-                    EVERYWHERE.call(event)
-                    if self._subscriptions is not None:
-                        self._subscriptions.call(event)
-            finally:
-                self._busy.release()
+        if not self._pending:
+            return
+        me = get_ident()
+        mine = False
+        dropped = 0
+        interruption: BaseException | None = None
+        try:
+            while True:
+                try:
+                    while True:
+                        # Without a call in here: whenever Ctrl-C comes, *mine*
+                        # says whether this thread is the courier.
+                        with self._gate:
+                            if self._courier and not mine:
+                                break
+                            if not self._pending:
+                                # Who puts an event from now on finds no courier.
+                                self._courier = 0
+                                mine = False
+                                dropped += self._dropped
+                                self._dropped = 0
+                                break
+                            self._courier = me
+                            mine = True
+                            event = self._pending[0]
+                            del self._pending[0]
+                        interruption = _first(interruption, self._tell(event))
+                    break
+                except BaseException as error:  # noqa: BLE001 -- raised below
+                    interruption = _first(interruption, error)
+        finally:
+            if mine:  # pragma: no cover -- a second Ctrl-C while handling the first
+                self._courier = 0
+        if dropped:
+            _structlog.report_dropped(dropped)
+        if interruption is not None:
+            raise interruption
+
+    def _tell(self, event: Event) -> BaseException | None:
+        interruption = EVERYWHERE.call(event)
+        own = self._subscriptions
+        return interruption if own is None else _first(interruption, own.call(event))
 
     def after_fork(self) -> None:
         """
         Leave the parent's events to the parent. Runs in a forked child.
         """
-        self._pending.clear()
-        self._busy = Lock()
+        self._pending = deque()
+        self._dropped = 0
+        self._gate = RLock()
+        # Only the thread that forked lives on, perhaps amid a delivery.
+        if self._courier != get_ident():
+            self._courier = 0
         if self._subscriptions is not None:
             self._subscriptions._after_fork()  # noqa: SLF001 -- same module
 
 
-def subscribe(
-    listener: Listener, *event_types: type[Event]
-) -> Callable[[], None]:
+def subscribe(listener: Listener, *event_types: type[Event]) -> Callable[[], None]:
     """
     Call *listener* with the events of every instance.
 
     Events of one instance arrive one at a time, in the order they happened,
-    in whichever thread delivers them, with no lock held. Errors of a listener
-    are logged and otherwise ignored.
+    in whichever thread delivers them, with no lock held. What a listener
+    itself sets off follows after it has returned. An :class:`Exception` it
+    raises is logged and otherwise ignored; an interruption such as
+    :class:`KeyboardInterrupt` reaches whoever delivers, once everybody has
+    been told everything.
 
     Args:
-        listener: Any callable that takes one event. Must not block.
+        listener: Any callable that takes one event. Must not block: behind a
+            listener that hangs, events pile up, and beyond 100 000 they are
+            dropped, which is logged. Subscribed twice, it is called twice.
         event_types: Which events, subclasses included. None given: all.
 
     Returns:
-        A function that ends the subscription; harmless when called again.
+        A function that ends the subscription, also from within a listener;
+        harmless when called again. A call that another thread has begun is
+        not waited for.
 
     Raises:
-        TypeError: If *listener* is not callable or is a coroutine function,
-            or one of *event_types* is not an event class.
+        TypeError: If *listener* is not callable or would only return a
+            coroutine or a generator, or one of *event_types* is not an event
+            class.
 
     .. versionadded:: 0.1.0
     """
     return EVERYWHERE.add(listener, *event_types)
 
 
+def _first(
+    earlier: BaseException | None, later: BaseException | None
+) -> BaseException | None:
+    return later if earlier is None else earlier
+
+
 def _checked_listener(listener: Any) -> Any:
     if not callable(listener):
         msg = f"listener must be callable, not {listener!r}"
         raise TypeError(msg)
-    if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(
-        getattr(listener, "__call__", None)  # noqa: B004 -- not a callability test
+    if any(
+        is_deferred(function)
+        for function in (listener, type(listener).__call__)
+        for is_deferred in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        )
     ):
-        msg = f"listener must be an ordinary function, not a coroutine function: {listener!r}"
+        msg = (
+            "listener must be an ordinary function, not a coroutine or generator"
+            f" function: {listener!r}"
+        )
         raise TypeError(msg)
     return listener
 

@@ -6,7 +6,6 @@ Every function returns the value in the form the library works with.
 
 from __future__ import annotations
 
-import math
 import operator
 
 from typing import Any
@@ -21,6 +20,9 @@ MAX_SECONDS = 1e9
 #: The fastest and the slowest pace, in tokens per second.
 MAX_RATE = 1e12
 MIN_RATE = 1e-9
+
+#: Where numbers are shown rounded, in error messages.
+_LONG = 10**15
 
 
 def whole(name: str, value: Any, *, minimum: int, maximum: int = MAX_COUNT) -> int:
@@ -136,9 +138,9 @@ def _out_of_range(
 
 def _shown(value: Any) -> str:
     # repr() of an int beyond 4300 digits raises, and nobody reads a long one.
-    if isinstance(value, int) and abs(value) >= 10**15:
+    if isinstance(value, int) and abs(value) >= _LONG:
         return f"about {'-' if value < 0 else ''}2**{value.bit_length() - 1}"
-    if isinstance(value, float) and value.is_integer() and math.fabs(value) < 1e15:
-        return f"{value:g}"
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LONG:
+        return repr(value).removesuffix(".0")
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- one line

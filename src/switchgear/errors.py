@@ -17,8 +17,6 @@ All of them survive pickling, and their messages are one line long.
 
 from __future__ import annotations
 
-import pickle
-
 from typing import TYPE_CHECKING, Any
 
 
@@ -82,7 +80,7 @@ class RateLimitExceeded(CallNotPermitted):
     ) -> None:
         hint = "" if retry_after is None else f"; retry in {retry_after:.6g} s"
         super().__init__(
-            f"{_titled('rate limiter', name)}: {reason}{hint}",
+            f"{_titled('rate limiter', name)}: {_one_line(reason)}{hint}",
             name=name,
             retry_after=retry_after,
         )
@@ -192,7 +190,7 @@ class ConfigurationError(SwitchgearError, ValueError):
 
     def __init__(self, problems: Iterable[str] | str) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
-        super().__init__("; ".join(self.problems))
+        super().__init__(_one_line("; ".join(self.problems)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
@@ -241,6 +239,10 @@ def _titled(kind: str, name: str | None) -> str:
     return kind if name is None else f"{kind} {name!r}"
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
 def _burst_exceeded(name: str | None, tokens: int, burst: int) -> BurstExceeded:
     return BurstExceeded(name, tokens=tokens, burst=burst)
 
@@ -252,8 +254,10 @@ def _portable(error: BaseException | None) -> BaseException | None:
     Exceptions with required arguments of their own commonly pickle and then
     fail to load, so both directions are tried.
     """
+    import pickle  # heavy, and seldom needed
+
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
     except Exception:  # noqa: BLE001 -- whatever a foreign __reduce__ raises
-        return SwitchgearError(f"{type(error).__name__}: {error}")
+        return SwitchgearError(_one_line(f"{type(error).__name__}: {error}"))
     return error

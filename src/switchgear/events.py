@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 
-from dataclasses import dataclass
 from typing import Any
+
+from switchgear._record import Record, record
 
 
 class CircuitState(enum.Enum):
@@ -34,8 +35,8 @@ class CircuitState(enum.Enum):
     OBSERVING = "observing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@record
+class Event(Record):
     """
     Something that happened to one instance.
 
@@ -48,7 +49,7 @@ class Event:
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitEvent(Event):
     """
     Something that happened to a circuit breaker.
@@ -62,7 +63,7 @@ class CircuitEvent(Event):
     breaker: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LimiterEvent(Event):
     """
     Something that happened to a rate limiter.
@@ -76,7 +77,7 @@ class LimiterEvent(Event):
     limiter: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitOpened(CircuitEvent):
     """
     A circuit tripped: calls are refused from now on.
@@ -97,7 +98,7 @@ class CircuitOpened(CircuitEvent):
     last_failure: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitHalfOpened(CircuitEvent):
     """
     A cooldown has passed: probes may go through.
@@ -109,7 +110,7 @@ class CircuitHalfOpened(CircuitEvent):
     from_state: CircuitState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitClosed(CircuitEvent):
     """
     A circuit closed: calls go through again.
@@ -123,7 +124,7 @@ class CircuitClosed(CircuitEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitForced(CircuitEvent):
     """
     An operator took a circuit into their own hands.
@@ -139,7 +140,7 @@ class CircuitForced(CircuitEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitTripObserved(CircuitEvent):
     """
     A circuit that only observes would have tripped now.
@@ -155,7 +156,7 @@ class CircuitTripObserved(CircuitEvent):
     last_failure: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CircuitRefused(CircuitEvent):
     """
     A call was refused by its circuit.
@@ -169,7 +170,7 @@ class CircuitRefused(CircuitEvent):
     retry_after: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitWaited(LimiterEvent):
     """
     A caller's turn came after a wait.
@@ -183,7 +184,7 @@ class RateLimitWaited(LimiterEvent):
     waited: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitRefused(LimiterEvent):
     """
     A caller was refused.
@@ -199,7 +200,17 @@ class RateLimitRefused(LimiterEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
+class LoopBlocked(LimiterEvent):
+    """
+    A synchronous wait blocks a thread whose event loop is running.
+
+    Notebooks do so on purpose; elsewhere ``wait_async`` was meant. Told once
+    per limiter.
+    """
+
+
+@record
 class LimiterPaused(LimiterEvent):
     """
     Nobody is admitted for a while.
@@ -211,7 +222,7 @@ class LimiterPaused(LimiterEvent):
     paused_for: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LimiterClosed(LimiterEvent):
     """
     A limiter was closed: every waiter was sent away.
@@ -225,14 +236,14 @@ class LimiterClosed(LimiterEvent):
     waiting: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LimiterReopened(LimiterEvent):
     """
     A closed limiter admits again.
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reconfigured(Event):
     """
     An instance goes on with other settings.
@@ -248,7 +259,7 @@ class Reconfigured(Event):
     changes: dict[str, tuple[Any, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class KeysExceeded(Event):
     """
     A container of keyed instances grew past its bound for the first time.

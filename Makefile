@@ -1,0 +1,62 @@
+# Everything here works on a fresh clone with Python >= 3.11 and make: the
+# targets set up .venv by themselves and keep it in step with pyproject.toml.
+#
+#   make PYTHON=/path/to/python TARGET    chooses the interpreter
+#   make ARGS="-k breaker" test           hands arguments on
+
+MAKEFLAGS += --no-print-directory
+PYTHON ?= $(shell tools/find-pythons --default)
+ARGS ?=
+
+bin := .venv/bin
+ours := src tests tools benchmarks $(wildcard examples)
+
+.DEFAULT_GOAL := help
+.PHONY: help install fmt lint types imports test cov demo bench prove check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+install: ## Set up .venv with everything for development
+	@tools/make-venv .venv "$(PYTHON)" dev
+
+fmt: install ## Format the code, sort the imports
+	@$(bin)/ruff check --quiet --select I --fix $(ours)
+	@$(bin)/ruff format --quiet $(ours)
+
+lint: install ## Check format and lint
+	@$(bin)/ruff format --quiet --check $(ours)
+	@$(bin)/ruff check --quiet $(ours)
+	@echo "Format and lint: clean"
+
+types: install ## Check types with mypy and pyright
+	@$(bin)/mypy
+	@$(bin)/pyright --pythonpath $(bin)/python
+
+imports: install ## Check that imports go one way
+	@$(bin)/lint-imports --no-logo
+
+test: ## Run the tests on every Python >= 3.11 that is found
+	@tools/test-everywhere "$(PYTHON)" $(ARGS)
+
+cov: install ## Run the tests once more, demanding 100 % branch coverage
+	@$(bin)/coverage erase
+	@$(bin)/coverage run -m pytest -q $(ARGS)
+	@$(bin)/coverage combine --quiet
+	@$(bin)/coverage report
+
+demo: install ## Download images from real servers on this machine, about 20 s
+	@$(bin)/python examples/downloader $(ARGS)
+
+bench: install ## Measure the hot paths against their floors
+	@$(bin)/python benchmarks/bench.py $(ARGS)
+
+prove: install ## See every deliberate breakage turn its test red
+	@$(bin)/python tools/prove.py $(ARGS)
+
+check: lint types imports cov ## All checks: format, lint, types, imports, coverage
+
+clean: ## Remove what the targets made
+	@rm -rf .venv .venv-3.* build dist .coverage .coverage.* .hypothesis
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,142 @@
+"""
+A place in the queue of a limiter, to be used later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from switchgear._validate import optional_seconds, whole
+
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from switchgear._core.queue import Place
+    from switchgear._limiter import RateLimiter
+
+
+class Reservation:
+    """
+    Hold a place in the queue of a limiter.
+
+    Made by :meth:`RateLimiter.reserve`. It is charged when its turn comes,
+    whether or not anybody waits on it, and costs what was booked unless
+    :meth:`settle` or :meth:`cancel` says otherwise. ``with`` and ``async
+    with`` wait for the turn; leaving the block settles nothing.
+
+    Safe to use from any thread; one thread or task at a time can wait for it.
+
+    .. versionadded:: 0.1.0
+    """
+
+    __slots__ = ("__weakref__", "_limiter", "_place")
+
+    def __init__(self, limiter: RateLimiter, place: Place) -> None:
+        self._limiter = limiter
+        self._place = place
+
+    @property
+    def tokens(self) -> int:
+        """
+        How many tokens are booked.
+        """
+        return self._place.tokens
+
+    @property
+    def delay(self) -> float:
+        """
+        Seconds to its turn as things stand, 0.0 from then on.
+
+        Infinite if the turn will never come: cancelled before it, or sent
+        away when the limiter was closed or its burst lowered.
+        """
+        return self._limiter._delay(self._place)  # noqa: SLF001 -- of one piece
+
+    def wait(self, timeout: float | None = None) -> None:
+        """
+        Block until its turn.
+
+        However this is interrupted before the turn, the place is given back.
+
+        Args:
+            timeout: How many seconds to wait at the most; None for ever.
+
+        Raises:
+            RateLimitExceeded: If the turn cannot or does not come within
+                *timeout* (the place is given back), the reservation was
+                cancelled, or the limiter was closed.
+            BurstExceeded: If the burst was lowered below what is booked.
+            RuntimeError: If somebody else is waiting for it.
+        """
+        limit = optional_seconds("timeout", timeout)
+        limiter = self._limiter
+        limiter._wait_thread(self._place, limiter._join, limit)  # noqa: SLF001
+
+    async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """
+        Suspend the task until its turn; else as :meth:`wait`.
+        """
+        limit = optional_seconds("timeout", timeout)
+        limiter = self._limiter
+        await limiter._wait_task(self._place, limiter._join, limit)  # noqa: SLF001
+
+    def cancel(self) -> bool:
+        """
+        Give the place up.
+
+        Before its turn the place vanishes and those behind move up exactly;
+        from then on this is ``settle(0)``.
+
+        Returns:
+            Whether it decided: False once cancelled, settled or sent away.
+        """
+        return self._limiter._cancel(self._place)  # noqa: SLF001
+
+    def settle(self, actual: int) -> bool:
+        """
+        Say what it cost in the end.
+
+        Less than booked goes back, as far as the bucket is then no fuller
+        than if it had not been booked; more becomes debt. A rate that counts
+        calls is left alone.
+
+        Args:
+            actual: Tokens, at least 0.
+
+        Returns:
+            Whether it decided: False once cancelled, settled or sent away.
+        """
+        actual = whole("actual", actual, minimum=0)
+        return self._limiter._settle(self._place, actual)  # noqa: SLF001
+
+    def __enter__(self) -> Self:
+        self.wait()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    async def __aenter__(self) -> Self:
+        await self.wait_async()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return (
+            f"<Reservation of {self.tokens} tokens from {self._limiter!r}:"
+            f" {self._place.status.value}>"
+        )

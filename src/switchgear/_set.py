@@ -1,0 +1,385 @@
+"""
+A set that any number of threads may add to, of which one is told "new".
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from switchgear import _fork
+from switchgear._home import Homed
+from switchgear._validate import whole
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+T = TypeVar("T")
+
+#: The items of one hash, nearly always one. Never changed, only replaced.
+Bucket = tuple[Any, ...]
+
+
+class ThreadSafeSet(Homed, Generic[T]):
+    """
+    Remember items; tell exactly one of any number of racing adders "new".
+
+    ``if seen.add(url): download(url)`` downloads each address once, however
+    many threads come upon it. Items are compared as in a :class:`set`, but
+    their ``__hash__`` and ``__eq__`` never run under a lock, and may use the
+    very set that is asking them. So may signal handlers and finalisers.
+
+    A forked child goes on with the items at the fork, on its own. Sets named
+    in the default registry pickle as their name, others refuse with
+    :exc:`TypeError`.
+
+    Args:
+        items: What to start with. Must be hashable.
+        max_size: How many items are remembered at most, at least 1; the one
+            added longest ago is forgotten for a new one. ``None``: all.
+            ``add`` is exact for what is remembered.
+
+    Raises:
+        TypeError: If an item is not hashable, or *max_size* is not an int.
+        ValueError: If *max_size* is out of range.
+
+    >>> seen = ThreadSafeSet(["a"])
+    >>> seen.add("b"), seen.add("b")
+    (True, False)
+
+    .. versionadded:: 0.1.0
+    """
+
+    __slots__ = ("__weakref__", "_max_size", "_table")
+
+    def __init__(self, items: Iterable[T] = (), *, max_size: int | None = None) -> None:
+        super().__init__()
+        self._max_size = (
+            None if max_size is None else whole("max_size", max_size, minimum=1)
+        )
+        self._table = (
+            _Table() if self._max_size is None else _AgedTable(self._max_size)
+        )
+        self.update(items)
+        _fork.track(self)
+
+    @property
+    def max_size(self) -> int | None:
+        """
+        How many items are remembered at most, or None: all.
+        """
+        return self._max_size
+
+    def add(self, item: T) -> bool:
+        """
+        Add *item*; True for exactly one of any number of racing adders.
+        """
+        hashed = hash(item)
+        # Looked at first: most of what is added is there already.
+        if item in self._table.buckets.get(hashed, ()):
+            return False
+        return self._add(hashed, item)
+
+    def discard(self, item: T) -> bool:
+        """
+        Forget *item*; True if it was there, for exactly one that discards it.
+        """
+        hashed = hash(item)
+        while True:
+            bucket = self._table.buckets.get(hashed, ())
+            index = _index(bucket, item)
+            if index < 0:
+                return False
+            if self._table.remove(hashed, bucket, index):
+                return True
+
+    def update(self, items: Iterable[T]) -> int:
+        """
+        Add all *items* and return how many were new.
+
+        Each is added by itself; others may come in between. If one is not
+        hashable, none is added.
+        """
+        hashed = [(hash(item), item) for item in _iterable(items)]
+        return sum(self._add(*pair) for pair in hashed)
+
+    def clear(self) -> None:
+        """
+        Forget everything.
+        """
+        self._table.clear()
+
+    def snapshot(self) -> frozenset[T]:
+        """
+        Return what is in the set at this instant.
+        """
+        return frozenset(self)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._table.buckets.get(hash(item), ())
+
+    def __len__(self) -> int:
+        return self._table.size()
+
+    def __iter__(self) -> Iterator[T]:
+        # One call, in which no other thread can change the dict.
+        buckets = list(self._table.buckets.values())
+        return (item for bucket in buckets for item in bucket)
+
+    def __repr__(self) -> str:
+        bound = "" if self._max_size is None else f", max_size={self._max_size}"
+        return f"<{type(self).__name__} of {len(self)}{bound}>"
+
+    def _add(self, hashed: int, item: T) -> bool:
+        while True:
+            bucket = self._table.buckets.get(hashed, ())
+            if item in bucket:
+                return False
+            # Refused if the bucket was replaced meanwhile, by another thread
+            # or by the very items we compared: look again.
+            if self._table.insert(hashed, bucket, item):
+                return True
+
+    def _after_fork(self) -> None:
+        self._table.lock = RLock()
+
+
+class _Table:
+    """
+    Keep items in buckets, under their hash.
+
+    The keys are ints: no operation on the dict runs a user's code. A ``dict``
+    of the items themselves would: two equal items get in if an ``__eq__`` (or
+    another thread during it) changes the dict at the wrong moment.
+
+    ``setdefault`` opens a bucket, atomically and without the lock; all other
+    changes are made under it. They call nothing between looking and storing,
+    so no signal handler, and on builds with the GIL no other thread, sees or
+    disturbs what is half done.
+    """
+
+    __slots__ = ("buckets", "crowded", "lock")
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.buckets: dict[int, Bucket] = {}
+        #: Hashes with several items; after :meth:`clear` perhaps others too.
+        self.crowded: dict[int, None] = {}
+
+    def insert(self, hashed: int, bucket: Bucket, item: object) -> bool:
+        """
+        Add *item*, if *bucket* still is what lies under *hashed*.
+        """
+        if not bucket:
+            opened = (item,)
+            # The tuple is new, so finding it means that we put it there.
+            return self.buckets.setdefault(hashed, opened) is opened
+        grown = (*bucket, item)
+        with self.lock:
+            if hashed in self.buckets and self.buckets[hashed] is bucket:
+                self.crowded[hashed] = None
+                self.buckets[hashed] = grown
+                return True
+        return False
+
+    def remove(self, hashed: int, bucket: Bucket, index: int) -> bool:
+        """
+        Drop one item, if *bucket* still is what lies under *hashed*.
+        """
+        left = _without(bucket, index)
+        alone = len(left) == 1
+        with self.lock:
+            if hashed in self.buckets and self.buckets[hashed] is bucket:
+                if left:
+                    self.buckets[hashed] = left
+                else:
+                    del self.buckets[hashed]
+                if alone:
+                    del self.crowded[hashed]
+                return True
+        return False
+
+    def size(self) -> int:
+        """
+        Return how many items there are.
+        """
+        if not self.crowded:
+            return len(self.buckets)
+        with self.lock:
+            crowds = [self.buckets.get(hashed, (None,)) for hashed in self.crowded]
+            return len(self.buckets) + sum(len(crowd) - 1 for crowd in crowds)
+
+    def clear(self) -> None:
+        """
+        Drop all items; who adds meanwhile adds before or after.
+        """
+        buckets = self.buckets
+        with self.lock:
+            # Emptied, not replaced: a racing adder's item must not end up in
+            # a dict that nobody looks at any more.
+            forgotten = buckets.copy()
+            buckets.clear()
+            for hashed in list(self.crowded):
+                if hashed not in buckets and hashed in self.crowded:
+                    del self.crowded[hashed]
+        # Finalisers of items, if any, run here.
+        del forgotten
+
+
+class _AgedTable:
+    """
+    Keep at most *max_size* items in buckets, under their hash.
+
+    Every change is made under the lock, and prepared before it is made: if
+    the version changed while preparing (a signal handler used the set), the
+    preparation starts again; the change itself calls nothing.
+    """
+
+    __slots__ = (
+        "buckets",
+        "first",
+        "lock",
+        "max_size",
+        "order",
+        "turn",
+        "turns",
+        "version",
+    )
+
+    def __init__(self, max_size: int) -> None:
+        self.lock = RLock()
+        self.max_size = max_size
+        self.buckets: dict[int, Bucket] = {}
+        #: When each item of a bucket was added: the same places in a tuple.
+        self.turns: dict[int, tuple[int, ...]] = {}
+        #: The hash of the item that was added at a turn.
+        self.order: dict[int, int] = {}
+        #: The turn of the next item, and one before which there is none.
+        self.turn = 0
+        self.first = 0
+        self.version = object()
+
+    def insert(self, hashed: int, bucket: Bucket, item: object) -> bool:
+        """
+        Add *item* and forget the oldest beyond the bound.
+
+        Only if *bucket* still is what lies under *hashed*.
+        """
+        forgotten: Bucket = ()  # its finalisers run after the lock is released
+        with self.lock:
+            while True:
+                version, changed = self.version, object()
+                if self.buckets.get(hashed, ()) is not bucket:
+                    return False
+                turn = self.turn
+                items = (*bucket, item)
+                turns = (*self.turns.get(hashed, ()), turn)
+                first = self._oldest()
+                oldest = self.order[first] if first < turn else hashed
+                full = len(self.order) >= self.max_size
+                if full and oldest == hashed:
+                    place = turns.index(first)
+                    items, turns = _without(items, place), _without(turns, place)
+                elif full:
+                    forgotten = self.buckets[oldest]
+                    place = self.turns[oldest].index(first)
+                    left = _without(forgotten, place)
+                    left_turns = _without(self.turns[oldest], place)
+                if self.version is not version:
+                    continue
+                self.version = changed
+                self.turn = turn + 1
+                self.first = first
+                if full:
+                    del self.order[first]
+                    if oldest != hashed:
+                        if left:
+                            self.buckets[oldest] = left
+                            self.turns[oldest] = left_turns
+                        else:
+                            del self.buckets[oldest]
+                            del self.turns[oldest]
+                self.buckets[hashed] = items
+                self.turns[hashed] = turns
+                self.order[turn] = hashed
+                return True
+
+    def remove(self, hashed: int, bucket: Bucket, index: int) -> bool:
+        """
+        Drop one item, if *bucket* still is what lies under *hashed*.
+        """
+        with self.lock:
+            while True:
+                version, changed = self.version, object()
+                if self.buckets.get(hashed, ()) is not bucket:
+                    return False
+                left = _without(bucket, index)
+                turn = self.turns[hashed][index]
+                left_turns = _without(self.turns[hashed], index)
+                if self.version is not version:
+                    continue
+                self.version = changed
+                del self.order[turn]
+                if left:
+                    self.buckets[hashed] = left
+                    self.turns[hashed] = left_turns
+                else:
+                    del self.buckets[hashed]
+                    del self.turns[hashed]
+                return True
+
+    def size(self) -> int:
+        """
+        Return how many items there are.
+        """
+        return len(self.order)
+
+    def clear(self) -> None:
+        """
+        Drop all items.
+        """
+        buckets: dict[int, Bucket] = {}
+        turns: dict[int, tuple[int, ...]] = {}
+        order: dict[int, int] = {}
+        changed = object()
+        with self.lock:
+            forgotten = self.buckets
+            self.version = changed
+            self.buckets = buckets
+            self.turns = turns
+            self.order = order
+        # Finalisers of items, if any, run here.
+        del forgotten
+
+    def _oldest(self) -> int:
+        """
+        Return the first turn that is still there; each is passed only once.
+        """
+        first = self.first
+        while first < self.turn and first not in self.order:
+            first += 1
+        return first
+
+
+def _index(bucket: Bucket, item: object) -> int:
+    """
+    Return where *item* is in *bucket*, or -1. Runs the user's ``__eq__``.
+    """
+    for index, held in enumerate(bucket):
+        if held is item or held == item:
+            return index
+    return -1
+
+
+def _without(values: tuple[Any, ...], index: int) -> tuple[Any, ...]:
+    return values[:index] + values[index + 1 :]
+
+
+def _iterable(items: Any) -> Any:
+    try:
+        return iter(items)
+    except TypeError:
+        msg = f"items must be iterable, not {type(items).__name__}: {items!r}"
+        raise TypeError(msg) from None

@@ -1,0 +1,449 @@
+"""
+Sleep until a turn comes: in threads, in event loops, on a clock of one's own.
+
+Every waiter has a timer of its own, set to its projected turn; the tasks of
+one event loop share theirs. Whoever's timer rings looks at the queue and
+serves everybody whose turn has come. That a waiter is woken by somebody else
+therefore makes its waiting shorter, but never possible.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from collections import OrderedDict, deque
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from switchgear._core.queue import NEVER, Status
+
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from collections.abc import Callable
+
+    from switchgear._clock import TimerClock, TimerHandle
+    from switchgear._core.queue import Place
+
+
+#: No timer is set further ahead, in nanoseconds: one day. Some platforms
+#: cannot sleep much longer.
+LONGEST_SLEEP = 86_400 * 10**9
+
+
+class Sight(NamedTuple):
+    """
+    Keep what a waiter saw when it last looked at the queue.
+
+    Attributes:
+        reading: What the clock said.
+        now: What time that was for the queue.
+        alarm_at: When, in that time, it will look again.
+    """
+
+    reading: int
+    now: int
+    alarm_at: int
+
+
+#: What those see who have not looked yet.
+NOTHING = Sight(0, 0, NEVER)
+
+
+class Desk(Protocol):
+    """
+    Be looked at: what waiters need of a limiter.
+    """
+
+    def _look(self, place: Place, slept: int = 0) -> int:
+        """
+        Serve whoever is due; return nanoseconds until *place* is to look again.
+
+        Returns 0 if *place* was decided on. *slept* says that so many
+        nanoseconds were slept since the last look, whatever the clock says.
+        """
+
+    def _expire(self, place: Place) -> int:
+        """
+        Refuse *place* if it is too late; return nanoseconds until it will be.
+
+        Returns 0 if *place* was decided on.
+        """
+
+    def _leave(self, place: Place, waiter: Waiter) -> None:
+        """
+        Give *place* up, before or after its turn, if it is *waiter*'s.
+        """
+
+    def _dismiss(self, crew: Crew) -> None:
+        """
+        Forget *crew*: nobody of its loop waits any more.
+        """
+
+
+class Waiter(Protocol):
+    """
+    Be woken: the party that waits on a place.
+    """
+
+    sight: Sight
+
+    def wake(self, place: Place) -> bool:
+        """
+        Say that *place* was decided on; answer whether anybody can hear it.
+        """
+
+    def nudge(self, place: Place) -> bool:
+        """
+        Say that the turn comes earlier than the timer is set to.
+        """
+
+
+class ThreadWaiter:
+    """
+    Wait in a thread, on a lock that whoever wakes it releases.
+    """
+
+    __slots__ = ("_baton", "sight")
+
+    def __init__(self) -> None:
+        self.sight = NOTHING
+        self._baton = allocate_lock()
+        self._baton.acquire()
+
+    def wake(self, place: Place) -> bool:  # noqa: ARG002 -- the waiter's interface
+        """
+        Let the thread look again.
+        """
+        try:
+            self._baton.release()
+        except RuntimeError:
+            # Somebody else woke it and it has not run yet.
+            pass
+        return True
+
+    nudge = wake
+
+    def sleep(self, nanoseconds: int) -> int:
+        """
+        Sleep until woken, or so long; return how long if it was that.
+        """
+        nanoseconds = min(nanoseconds, LONGEST_SLEEP)
+        woken = self._baton.acquire(timeout=nanoseconds / 1e9)
+        return 0 if woken else nanoseconds
+
+    def rest(self) -> None:
+        """
+        Sleep until woken.
+        """
+        self._baton.acquire()
+
+
+class TaskWaiter:
+    """
+    Wait in a task, as one of the crew of its event loop.
+    """
+
+    __slots__ = ("crew",)
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+
+    @property
+    def sight(self) -> Sight:
+        """
+        What the crew saw: it has one timer, for its first waiter.
+        """
+        return self.crew.sight
+
+    @sight.setter
+    def sight(self, sight: Sight) -> None:
+        self.crew.sight = sight
+
+    def wake(self, place: Place) -> bool:
+        """
+        Let the loop hand over the turn.
+        """
+        self.crew.decided.append(place)
+        return self.crew.summon()
+
+    def nudge(self, place: Place) -> bool:  # noqa: ARG002 -- the waiter's interface
+        """
+        Let the loop set its timer anew.
+        """
+        return self.crew.summon()
+
+
+class ClockWaiter:
+    """
+    Wait on a clock that is not the machine's: it calls when the time comes.
+
+    The queue is then served by whoever moves the clock, at the very moment.
+    """
+
+    __slots__ = ("_clock", "_desk", "_handle", "inner", "sight")
+
+    def __init__(
+        self, inner: ThreadWaiter | TaskWaiter, desk: Desk, clock: TimerClock
+    ) -> None:
+        self.sight = NOTHING
+        self.inner = inner
+        self._desk = desk
+        self._clock = clock
+        self._handle: TimerHandle | None = None
+
+    def wake(self, place: Place) -> bool:
+        """
+        Wake whoever waits behind it.
+        """
+        self.cancel()
+        return self.inner.wake(place)
+
+    def nudge(self, place: Place) -> bool:
+        """
+        Set the timer anew.
+        """
+        self.ring(place)
+        return True
+
+    def ring(self, place: Place) -> None:
+        """
+        Look at the queue for *place*, and again when it says.
+        """
+        while left := self._desk._look(place):  # noqa: SLF001 -- its protocol
+            rings_at = self.sight.reading + left
+            self.cancel()
+            self._handle = self._clock.call_at(rings_at, partial(self.ring, place))
+            # The clock may have been moved past that moment meanwhile.
+            if self._clock.monotonic_ns() < rings_at:
+                return
+        self.wake(place)
+
+    def rest(self) -> None:
+        """
+        Sleep until woken, in a thread.
+        """
+        if isinstance(self.inner, ThreadWaiter):
+            self.inner.rest()
+
+    def cancel(self) -> None:
+        """
+        Let the clock forget the call.
+        """
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+class Crew:
+    """
+    Wait in one event loop: its tasks, in the order of the queue, and one timer.
+
+    Touched in the thread of its loop only, but for :attr:`decided`,
+    :attr:`sight` and :meth:`summon`.
+    """
+
+    __slots__ = (
+        "_desk",
+        "_futures",
+        "_summoned",
+        "_timer",
+        "decided",
+        "loop",
+        "sight",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, desk: Desk) -> None:
+        self.loop = loop
+        self.sight = NOTHING
+        #: Places whose tasks are to be told, from any thread.
+        self.decided: deque[Place] = deque()
+        self._desk = desk
+        self._futures: OrderedDict[Place, asyncio.Future[None]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+        self._summoned = False
+
+    def add(self, place: Place) -> asyncio.Future[None]:
+        """
+        Return what the task of *place* is to wait for.
+        """
+        if place in self._futures:
+            msg = "this reservation is being waited for already"
+            raise RuntimeError(msg)
+        future = self.loop.create_future()
+        self._futures[place] = future
+        return future
+
+    def drop(self, place: Place) -> None:
+        """
+        Forget *place*: its task does not wait any more.
+        """
+        self._futures.pop(place, None)
+        if not self._futures:
+            self._set_timer(None)
+            self._desk._dismiss(self)  # noqa: SLF001 -- its protocol
+
+    def is_first(self, place: Place) -> bool:
+        """
+        Answer whether the timer is to be set for *place*.
+        """
+        return next(iter(self._futures)) is place
+
+    def summon(self) -> bool:
+        """
+        Call the loop, from any thread; answer whether it can still hear it.
+
+        One call is enough however many are to be told.
+        """
+        if self.loop.is_closed():
+            return False
+        if not self._summoned:
+            self._summoned = True
+            try:
+                self.loop.call_soon_threadsafe(self.tick)
+            except RuntimeError:
+                # It was closed this very moment.
+                return False
+        return True
+
+    def tick(self, slept: int = 0) -> None:
+        """
+        Look at the queue, tell those that were decided on, set the timer.
+        """
+        while True:
+            # While this runs nobody needs to call: what is decided until the
+            # flag falls is told below.
+            self._summoned = True
+            first = self._first_queued()
+            left = 0
+            if first is not None and not isinstance(first.waiter, ClockWaiter):
+                left = self._desk._look(first, slept)  # noqa: SLF001 -- its protocol
+            self._summoned = False
+            self._tell()
+            slept = 0
+            if first is None or left or isinstance(first.waiter, ClockWaiter):
+                break
+        self._set_timer(left or None)
+
+    def _first_queued(self) -> Place | None:
+        for place in self._futures:
+            if place.status is Status.QUEUED:
+                return place
+            # Told here as well, should whoever decided have been interrupted
+            # before calling.
+            self.decided.append(place)
+        return None
+
+    def _tell(self) -> None:
+        while self.decided:
+            future = self._futures.get(self.decided[0])
+            if future is not None and not future.done():
+                future.set_result(None)
+            # Only now: an interrupt before this line costs time, not the call.
+            self._futures.pop(self.decided.popleft(), None)
+
+    def _set_timer(self, nanoseconds: int | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if nanoseconds is not None:
+            nanoseconds = min(nanoseconds, LONGEST_SLEEP)
+            self._timer = self.loop.call_later(
+                nanoseconds / 1e9, self.tick, nanoseconds
+            )
+
+
+class Deadline:
+    """
+    Refuse a task's place when its deadline comes.
+    """
+
+    __slots__ = ("_desk", "_loop", "_place", "_timer")
+
+    def __init__(
+        self, desk: Desk, place: Place, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._desk = desk
+        self._place = place
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._ring()
+
+    def _ring(self) -> None:
+        left = self._desk._expire(self._place)  # noqa: SLF001 -- its protocol
+        if left:
+            self._timer = self._loop.call_later(
+                min(left, LONGEST_SLEEP) / 1e9, self._ring
+            )
+
+    def cancel(self) -> None:
+        """
+        Let the loop forget the call.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def wait_in_thread(
+    desk: Desk,
+    place: Place,
+    waiter: ThreadWaiter | ClockWaiter,
+    enter: Callable[[Place], int],
+) -> None:
+    """
+    Take *place* with *enter*, and block until it was decided on.
+
+    However this ends before that, the place is given back.
+    """
+    try:
+        left = enter(place)
+        if isinstance(waiter, ClockWaiter):
+            if left:
+                waiter.ring(place)
+            while place.status is Status.QUEUED:
+                waiter.rest()
+            return
+        while left:
+            slept = waiter.sleep(left)
+            left = desk._look(place, slept)  # noqa: SLF001 -- its protocol
+    except BaseException:
+        desk._leave(place, waiter)  # noqa: SLF001 -- its protocol
+        raise
+    finally:
+        if isinstance(waiter, ClockWaiter):
+            waiter.cancel()
+
+
+async def wait_in_loop(
+    desk: Desk,
+    place: Place,
+    waiter: TaskWaiter | ClockWaiter,
+    crew: Crew,
+    enter: Callable[[Place], int],
+) -> None:
+    """
+    Take *place* with *enter*, and suspend the task until it was decided on.
+
+    However this ends before that, the place is given back.
+    """
+    future = crew.add(place)
+    deadline: Deadline | None = None
+    try:
+        if not enter(place):
+            return
+        if isinstance(waiter, ClockWaiter):
+            waiter.ring(place)
+        else:
+            if place.deadline != NEVER:
+                deadline = Deadline(desk, place, crew.loop)
+            if crew.is_first(place):
+                crew.tick()
+        await future
+    except BaseException:
+        desk._leave(place, waiter)  # noqa: SLF001 -- its protocol
+        raise
+    finally:
+        if deadline is not None:
+            deadline.cancel()
+        if isinstance(waiter, ClockWaiter):
+            waiter.cancel()
+        crew.drop(place)

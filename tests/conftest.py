@@ -1,0 +1,59 @@
+"""
+Fixtures that every test may use.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+import warnings
+
+import pytest
+
+from switchgear.testing import ManualClock
+
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """
+    A clock that stands still until the test moves it.
+    """
+    return ManualClock()
+
+
+@pytest.fixture
+def in_child():
+    """
+    A function that runs another in a forked child, and fails if that fails.
+
+    A child that hangs is ended after twenty seconds.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("there is no os.fork here")
+
+    def run(function):
+        with warnings.catch_warnings():
+            # Python warns of forking with threads; that is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                # The default action, not a handler: it ends a deadlock, too.
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                function()
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 0
+
+    return run
