@@ -7,11 +7,28 @@ tests need is in :mod:`switchgear.testing`.
 
 from __future__ import annotations
 
+from switchgear._breaker import (
+    BreakerSnapshot,
+    CircuitBreaker,
+    CountWindow,
+    Permit,
+    TimeWindow,
+)
 from switchgear._clock import Clock, TimerClock, TimerHandle
-from switchgear._core.rate import Rate
-from switchgear._core.windows import CountWindow, TimeWindow
 from switchgear._counter import AtomicCounter
+from switchgear._decorators import (
+    breaker_of,
+    circuit_protected,
+    limiter_of,
+    protected,
+    rate_limited,
+)
 from switchgear._keyed import Keyed
+from switchgear._core.rate import Rate
+from switchgear._limiter import RateLimiter
+from switchgear._limiter_snapshot import LimiterSnapshot, RateSnapshot
+from switchgear._listeners import Listener, subscribe
+from switchgear._registry import Registry, registry
 from switchgear._set import ThreadSafeSet
 from switchgear.errors import (
     BurstExceeded,
@@ -28,16 +45,24 @@ from switchgear.events import CircuitState
 
 __all__ = [
     "AtomicCounter",
+    "BreakerSnapshot",
     "BurstExceeded",
     "CallNotPermitted",
+    "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
     "Clock",
     "ConfigurationError",
     "CountWindow",
     "Keyed",
+    "LimiterSnapshot",
+    "Listener",
+    "Permit",
     "Rate",
     "RateLimitExceeded",
+    "RateLimiter",
+    "RateSnapshot",
+    "Registry",
     "StoreError",
     "SwitchgearError",
     "ThreadSafeSet",
@@ -45,6 +70,13 @@ __all__ = [
     "TimerClock",
     "TimerHandle",
     "UnknownNameError",
+    "breaker_of",
+    "circuit_protected",
+    "limiter_of",
+    "protected",
+    "rate_limited",
+    "registry",
+    "subscribe",
 ]
 
 # Tracebacks, pickles and documentation name things by where users find them.

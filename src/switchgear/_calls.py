@@ -16,31 +16,28 @@ import inspect
 
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from switchgear._core.outcomes import Judge
+from switchgear._attempts import Trial, Turn, TurnAndTrial, Unjudged
 from switchgear.errors import CallNotPermitted
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+    from collections.abc import AsyncGenerator, Callable, Generator
 
-    from switchgear._breaker import CircuitBreaker, Permit
-    from switchgear._core.outcomes import Matcher
-    from switchgear._keyed import Keyed
-    from switchgear._limiter import RateLimiter
-    from switchgear._registry import Cell
-    from switchgear._reservation import Reservation
+    from switchgear._attempts import (
+        Arguments,
+        Attempt,
+        Circuit,
+        Ending,
+        Function,
+        Keywords,
+        Limit,
+    )
 
-    Function: TypeAlias = Callable[..., Any]
-    Arguments: TypeAlias = tuple[Any, ...]
-    Keywords: TypeAlias = dict[str, Any]
-    Attempts: TypeAlias = Callable[[Arguments, Keywords], "Attempt"]
+    Attempts: TypeAlias = Callable[[Arguments, Keywords], Attempt]
 
-T = TypeVar("T")
-
-
-# -- What kind of function it is -----------------------------------------------
+R = TypeVar("R")
 
 
 class Kind(enum.Enum):
@@ -95,364 +92,6 @@ def _is_awaitable_generator(function: Any) -> bool:
     return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
-# -- What protects it ----------------------------------------------------------
-
-
-class Lookup(Generic[T]):
-    """
-    Find the limiter or breaker for one call.
-
-    Args:
-        cell: Where it, or the container of keyed ones, is remembered.
-        resolve: Fills the cell when it is empty.
-        key: Which of the keyed ones, from the arguments of the call, or None.
-    """
-
-    __slots__ = ("_resolve", "cell", "key")
-
-    def __init__(
-        self,
-        cell: Cell,
-        resolve: Callable[[Cell], Any],
-        key: Callable[..., Hashable] | None,
-    ) -> None:
-        self.cell = cell
-        self.key = key
-        self._resolve = resolve
-
-    def held(self) -> T | Keyed[T]:
-        """
-        Return the instance, or the container of keyed ones.
-        """
-        held: T | Keyed[T] | None = self.cell.instance
-        # A failed look-up leaves the cell empty: the next call tries again.
-        return self._resolve(self.cell) if held is None else held
-
-    def of_call(self, args: Arguments, kwargs: Keywords) -> T:
-        """
-        Return the instance for a call with these arguments.
-        """
-        held: Any = self.held()
-        found: T = held if self.key is None else held[self.key(*args, **kwargs)]
-        return found
-
-
-class Limit:
-    """
-    Say how one function is rate limited.
-    """
-
-    __slots__ = ("lookup", "timeout", "tokens", "tokens_of")
-
-    def __init__(
-        self,
-        lookup: Lookup[RateLimiter],
-        tokens: int | Callable[..., int],
-        timeout: float | None,
-    ) -> None:
-        self.lookup = lookup
-        self.timeout = timeout
-        self.tokens = 1 if callable(tokens) else tokens
-        self.tokens_of = tokens if callable(tokens) else None
-
-    def of_call(
-        self, args: Arguments, kwargs: Keywords
-    ) -> tuple[RateLimiter, int, float | None]:
-        """
-        Return what :class:`Turn` needs for a call with these arguments.
-        """
-        limiter = self.lookup.of_call(args, kwargs)
-        ask = self.tokens_of
-        tokens = self.tokens if ask is None else ask(*args, **kwargs)
-        return limiter, tokens, self.timeout
-
-
-class Verdicts:
-    """
-    Judge the calls of one function where it differs from its breaker.
-
-    Args:
-        given: Settings of :class:`Judge`; for others the breaker is asked.
-    """
-
-    __slots__ = ("_given", "_last", "failure_when")
-
-    def __init__(self, **given: Any) -> None:
-        # Refused now if they are bad, not when the first call fails.
-        Judge(**given)
-        self._given = given
-        self._last: tuple[Judge, Judge] | None = None
-        #: None only if results need no judging, whatever the breaker says.
-        self.failure_when: Any = given.get("failure_when", Own.BREAKER)
-
-    def over(self, base: Judge) -> Judge:
-        """
-        Return a judge that is *base* where nothing was given.
-        """
-        last = self._last
-        if last is not None and last[0] is base:
-            return last[1]
-        inherited = {
-            "failure_on": base.failure_on,
-            "ignore": base.ignore,
-            "failure_when": base.failure_when,
-        }
-        judge = Judge(**(inherited | self._given))
-        self._last = (base, judge)
-        return judge
-
-
-class Own(enum.Enum):
-    """
-    Leave a judgement to the breaker.
-    """
-
-    BREAKER = "the breaker's own"
-
-    def __repr__(self) -> str:
-        return f"<{self.value}>"
-
-
-def verdicts(
-    failure_on: Matcher | Own,
-    ignore: Matcher | Own,
-    failure_when: Callable[[Any], bool] | Own | None,
-) -> Verdicts | None:
-    """
-    Return what a function judges for itself, or None.
-    """
-    settings = {"failure_on": failure_on, "ignore": ignore, "failure_when": failure_when}
-    given = {name: one for name, one in settings.items() if not isinstance(one, Own)}
-    return Verdicts(**given) if given else None
-
-
-class Circuit:
-    """
-    Say how one function is protected by a circuit.
-    """
-
-    __slots__ = ("fallback", "lookup", "own")
-
-    def __init__(
-        self,
-        lookup: Lookup[CircuitBreaker],
-        own: Verdicts | None,
-        fallback: Function | None,
-    ) -> None:
-        self.lookup = lookup
-        self.own = own
-        self.fallback = fallback
-
-    def of_call(
-        self, args: Arguments, kwargs: Keywords
-    ) -> tuple[CircuitBreaker, Verdicts | None]:
-        """
-        Return what :class:`Trial` needs for a call with these arguments.
-        """
-        return self.lookup.of_call(args, kwargs), self.own
-
-
-# -- One call ------------------------------------------------------------------
-
-
-class Ending(Protocol):
-    """
-    Note how one call ended. Once.
-    """
-
-    def raised(self, error: BaseException) -> None:
-        """
-        Note that the call ended with *error*.
-        """
-
-    def returned(self, result: Any) -> None:
-        """
-        Note that the call ended with *result*.
-        """
-
-    def ended(self) -> None:
-        """
-        Note that an iteration ended: exhausted, or closed by its consumer.
-        """
-
-    def begun(self, result: Any) -> Any:
-        """
-        Return what to hand out for *result*, whose work has yet to be done.
-        """
-
-
-class Attempt(Ending, Protocol):
-    """
-    Make one call: get it admitted, then note how it ended.
-    """
-
-    def enter(self) -> None:
-        """
-        Return when the call may be made, or raise its refusal.
-        """
-
-    async def enter_async(self) -> None:
-        """
-        Return when the call may be made, or raise its refusal.
-        """
-
-
-class Unjudged:
-    """
-    Note nothing of how a call ends.
-    """
-
-    __slots__ = ()
-
-    def raised(self, error: BaseException) -> None:
-        pass
-
-    def returned(self, result: Any) -> None:
-        pass
-
-    def ended(self) -> None:
-        pass
-
-    def begun(self, result: Any) -> Any:
-        return result
-
-
-class Turn(Unjudged):
-    """
-    Wait for the turn of one call.
-    """
-
-    __slots__ = ("_limiter", "_timeout", "_tokens")
-
-    def __init__(
-        self, limiter: RateLimiter, tokens: int, timeout: float | None
-    ) -> None:
-        self._limiter = limiter
-        self._tokens = tokens
-        self._timeout = timeout
-
-    def enter(self) -> None:
-        self._limiter.wait(self._tokens, timeout=self._timeout)
-
-    async def enter_async(self) -> None:
-        await self._limiter.wait_async(self._tokens, timeout=self._timeout)
-
-
-class Trial:
-    """
-    Make one call through a circuit.
-
-    Args:
-        breaker: The circuit.
-        own: What the function judges for itself, or None.
-        generation: That of a call which took the quick path already.
-    """
-
-    __slots__ = ("_breaker", "_judge", "_ticket")
-
-    def __init__(
-        self, breaker: CircuitBreaker, own: Verdicts | None, generation: int = 0
-    ) -> None:
-        self._breaker = breaker
-        # None is the breaker's own, as it is by the time the call has ended.
-        self._judge = None if own is None else own.over(breaker._judge)
-        #: The generation of a quick call, else its permit; 0: not yet admitted.
-        self._ticket: int | Permit = generation
-
-    def enter(self) -> None:
-        if self._ticket:
-            return
-        breaker = self._breaker
-        generation = breaker._closed
-        if generation:
-            breaker._tick()
-            self._ticket = generation
-        else:
-            self._ticket = breaker._admit()
-
-    async def enter_async(self) -> None:
-        self.enter()
-
-    def raised(self, error: BaseException) -> None:
-        ticket = self._ticket
-        if isinstance(ticket, int):
-            self._breaker._quick_raised(ticket, error, self._judge)
-        else:
-            ticket._raised(error, self._judge)
-
-    def returned(self, result: Any) -> None:
-        ticket = self._ticket
-        if isinstance(ticket, int):
-            self._breaker._quick_returned(ticket, result, self._judge)
-        else:
-            ticket._returned(result, self._judge)
-
-    def ended(self) -> None:
-        ticket = self._ticket
-        if not isinstance(ticket, int):
-            ticket.success()
-        elif self._breaker._streak:
-            self._breaker._reset_streak(ticket)
-
-    def begun(self, result: Any) -> Any:
-        if isinstance(result, CoroutineType):
-            return _awaited(result, self)
-        if isinstance(result, GeneratorType):
-            return _iterated(result, self)
-        return _streamed(result, self)
-
-
-class TurnAndTrial(Trial):
-    """
-    Make one call at its turn, through a circuit.
-
-    The circuit is looked at first, so that an open one costs no token; the
-    permit is taken after the wait, so that neither the lease of a probe nor
-    the duration of the call includes it.
-    """
-
-    __slots__ = ("_limiter", "_timeout", "_tokens")
-
-    def __init__(
-        self,
-        breaker: CircuitBreaker,
-        own: Verdicts | None,
-        limiter: RateLimiter,
-        tokens: int,
-        timeout: float | None,
-    ) -> None:
-        super().__init__(breaker, own)
-        self._limiter = limiter
-        self._tokens = tokens
-        self._timeout = timeout
-
-    def enter(self) -> None:
-        turn = self._place()
-        try:
-            turn.wait(self._timeout)
-            super().enter()
-        except BaseException:
-            turn.cancel()
-            raise
-
-    async def enter_async(self) -> None:
-        turn = self._place()
-        try:
-            await turn.wait_async(self._timeout)
-            super().enter()
-        except BaseException:
-            turn.cancel()
-            raise
-
-    def _place(self) -> Reservation:
-        breaker = self._breaker
-        if not breaker._closed and breaker.is_open:
-            # Raises, counts and tells of the refusal. If a slot came free in
-            # between, it is given back: the call is not being made yet.
-            breaker._admit().ignore()
-        return self._limiter.reserve(self._tokens, max_wait=self._timeout)
-
-
 # -- The closures --------------------------------------------------------------
 
 
@@ -480,17 +119,12 @@ def circuit_call(function: Function, circuit: Circuit) -> Function:
             with the kind of *function*.
     """
     kind = _checked_kind(function, circuit)
-    anyhow = _CLOSURES[kind](
-        function,
-        lambda args, kwargs: Trial(*circuit.of_call(args, kwargs)),
-        circuit.fallback,
-    )
     if circuit.lookup.key is None:
         if kind is Kind.FUNCTION:
-            return _closed(function, circuit, anyhow)
+            return _closed(function, circuit)
         if kind is Kind.COROUTINE:
-            return _closed_coroutine(function, circuit, anyhow)
-    return anyhow
+            return _closed_coroutine(function, circuit)
+    return _CLOSURES[kind](function, _trials(circuit), circuit.fallback)
 
 
 def protected_call(function: Function, limit: Limit, circuit: Circuit) -> Function:
@@ -500,13 +134,14 @@ def protected_call(function: Function, limit: Limit, circuit: Circuit) -> Functi
     Raises:
         TypeError: As :func:`circuit_call` does.
     """
-    return _CLOSURES[_checked_kind(function, circuit)](
-        function,
-        lambda args, kwargs: TurnAndTrial(
-            *circuit.of_call(args, kwargs), *limit.of_call(args, kwargs)
-        ),
-        circuit.fallback,
-    )
+
+    def attempt(args: Arguments, kwargs: Keywords) -> Attempt:
+        breaker, own = circuit.of_call(args, kwargs)
+        limiter, tokens, timeout = limit.of_call(args, kwargs)
+        return TurnAndTrial(breaker, own, limiter, tokens, timeout)
+
+    kind = _checked_kind(function, circuit)
+    return _CLOSURES[kind](function, attempt, circuit.fallback)
 
 
 def _checked_kind(function: Function, circuit: Circuit) -> Kind:
@@ -521,7 +156,8 @@ def _checked_kind(function: Function, circuit: Circuit) -> Kind:
     if circuit.fallback is not None:
         its = kind_of(circuit.fallback)
         if its not in _ANSWERS[kind]:
-            msg = f"fallback of {kind.value} must not be {its.value}: {circuit.fallback!r}"
+            shown = f"{its.value}: {circuit.fallback!r}"
+            msg = f"fallback of {kind.value} must not be {shown}"
             raise TypeError(msg)
     return kind
 
@@ -529,12 +165,24 @@ def _checked_kind(function: Function, circuit: Circuit) -> Kind:
 # A circuit that is closed, a limiter alone: as little as can be.
 
 
-def _closed(function: Function, circuit: Circuit, anyhow: Function) -> Function:
+def _closed(function: Function, circuit: Circuit) -> Function:
     cell, own = circuit.lookup.cell, circuit.own
+    # Whether it returns when its work is done, as far as was seen. Looking at
+    # each result would cost a tenth of a call.
+    is_done, is_unfinished = False, False
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        nonlocal is_done, is_unfinished
+        result = function(*args, **kwargs)
+        is_unfinished = is_unfinished or type(result) in _UNFINISHED
+        is_done = not is_unfinished
+        return result
+
+    anyhow = _function(observed, _trials(circuit), circuit.fallback)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
-        if breaker is None or not (generation := breaker._closed):
+        if breaker is None or not is_done or not (generation := breaker._closed):
             return anyhow(*args, **kwargs)
         breaker._tick()
         try:
@@ -542,8 +190,6 @@ def _closed(function: Function, circuit: Circuit, anyhow: Function) -> Function:
         except BaseException as error:
             Trial(breaker, own, generation).raised(error)
             raise
-        if type(result) in _UNFINISHED:
-            return Trial(breaker, own, generation).begun(result)
         if breaker._streak or (own or breaker._judge).failure_when is not None:
             Trial(breaker, own, generation).returned(result)
         return result
@@ -551,10 +197,9 @@ def _closed(function: Function, circuit: Circuit, anyhow: Function) -> Function:
     return call
 
 
-def _closed_coroutine(
-    function: Function, circuit: Circuit, anyhow: Function
-) -> Function:
+def _closed_coroutine(function: Function, circuit: Circuit) -> Function:
     cell, own = circuit.lookup.cell, circuit.own
+    anyhow = _coroutine(function, _trials(circuit), circuit.fallback)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
@@ -571,6 +216,10 @@ def _closed_coroutine(
         return result
 
     return call
+
+
+def _trials(circuit: Circuit) -> Attempts:
+    return lambda args, kwargs: Trial(*circuit.of_call(args, kwargs))
 
 
 def _limited(function: Function, limit: Limit) -> Function:
@@ -615,8 +264,8 @@ def _function(
         except BaseException as error:
             attempt.raised(error)
             raise
-        if type(result) in _UNFINISHED:
-            return attempt.begun(result)
+        if type(result) in _UNFINISHED and isinstance(attempt, Trial):
+            return _unfinished(result, attempt)
         attempt.returned(result)
         return result
 
@@ -688,7 +337,18 @@ _CLOSURES: Final = {
 }
 
 
-async def _awaited(coroutine: CoroutineType[Any, Any, T], attempt: Attempt) -> T:
+def _unfinished(result: Any, attempt: Attempt) -> Any:
+    """
+    Return what stands in for *result*, in which the work is yet to be done.
+    """
+    if isinstance(result, CoroutineType):
+        return _awaited(result, attempt)
+    if isinstance(result, GeneratorType):
+        return _iterated(result, attempt)
+    return _streamed(result, attempt)
+
+
+async def _awaited(coroutine: CoroutineType[Any, Any, R], attempt: Attempt) -> R:
     """
     Await *coroutine*, which an admitted call returned.
     """
@@ -722,7 +382,7 @@ def _iterated(
     # Spelt out, because "yield from" does not tell a consumer that closes the
     # iteration from a source that gives up, which is no success.
     step: Callable[[Any], Any] = source.send
-    sent = None
+    sent: Any = None
     while True:
         try:
             item = step(sent)
@@ -746,7 +406,7 @@ def _iterated(
                 raise
             attempt.ended()
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- thrown in, and passed on
             sent = error
             step = source.throw
 
@@ -768,7 +428,7 @@ async def _streamed(
         ending = Unjudged()
         source = _all_of(answer(refusal))
     step: Callable[[Any], Any] = source.asend
-    sent = None
+    sent: Any = None
     while True:
         try:
             item = await step(sent)
@@ -792,7 +452,7 @@ async def _streamed(
                 raise
             ending.ended()
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- thrown in, and passed on
             sent = error
             step = source.athrow
 

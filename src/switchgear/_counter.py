@@ -26,9 +26,8 @@ class AtomicCounter(Homed):
     default registry pickle as their name, others refuse with :exc:`TypeError`.
 
     Args:
-        initial: The value to start from: an int between -2\\ :sup:`63` and
-            2\\ :sup:`63`, like every other argument. The value itself may
-            grow beyond.
+        initial: The value to start from: an int, at most 2**63 from zero, like every
+            other argument. The value itself may grow beyond.
 
     Raises:
         TypeError: If an argument is not an int (``True`` and ``1.0`` are not).

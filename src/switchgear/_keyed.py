@@ -13,22 +13,29 @@ from weakref import getweakrefcount
 from switchgear import _fork
 from switchgear._clock import MONOTONIC
 from switchgear._instance import Instance
-from switchgear._validate import seconds as checked_seconds, whole
+from switchgear._listeners import Outbox
+from switchgear._validate import seconds as checked_seconds
+from switchgear._validate import whole
 from switchgear.events import KeysExceeded
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from switchgear.events import Event
+
 
 T = TypeVar("T", bound=Instance)
 D = TypeVar("D")
+
+#: How many keys are kept, unless it is said.
+MAX_KEYS = 1024
 
 #: How much of a key is shown at most, in characters.
 _SHOWN = 80
 
 #: How many instances an insertion pays to have looked at.
-_LOOKS = 16
+_LOOKS = 8
 
 
 class Keyed(Instance, Generic[T]):
@@ -77,13 +84,14 @@ class Keyed(Instance, Generic[T]):
     )
 
     def __init__(
-        self, factory: Callable[[Any], T], *, max_keys: int = 1024
+        self, factory: Callable[[Any], T], *, max_keys: int = MAX_KEYS
     ) -> None:
         self._slots: dict[Any, _Slot] = {}
         #: All slots, the next to be looked at first. Forgotten ones may lie
         #: here a little longer.
         self._ring: deque[_Slot] = deque()
-        if not callable(factory):
+        given: Any = factory
+        if not callable(given):
             msg = f"factory must be callable, not {factory!r}"
             raise TypeError(msg)
         self._factory = factory
@@ -98,7 +106,7 @@ class Keyed(Instance, Generic[T]):
         #: The settings of the instance made last, shared by all that agree.
         self._usual: dict[str, Any] = {}
         #: What every new instance is to catch up with.
-        self._orders = _Orders((), None)
+        self._orders = _NO_ORDERS
         #: Makes an instance for no key, to try changes on; the registry can.
         self._pattern: Callable[[], T] | None = None
 
@@ -149,9 +157,7 @@ class Keyed(Instance, Generic[T]):
         """
         pairs = [(slot.key, slot.instance) for slot in self._all()]
         return {
-            key: instance.snapshot()
-            for key, instance in pairs
-            if instance is not None
+            key: instance.snapshot() for key, instance in pairs if instance is not None
         }
 
     def reconfigure(self, **changes: Any) -> None:
@@ -163,11 +169,10 @@ class Keyed(Instance, Generic[T]):
         values are only found when the first is made.)
         """
         if self._pattern is not None:
-            trial: list[Any] = [_obeying(self._pattern(), self._orders)]
+            _obeying(self._pattern(), self._orders.and_change(changes))
         else:
-            trial = self._instances()[:1]
-        for instance in trial:
-            instance.reconfigure(**changes)
+            for instance in self._instances()[:1]:
+                instance.reconfigure(**changes)
         with self._lock:
             self._orders = self._orders.and_change(changes)
         # After storing: an instance made meanwhile sees them, or is seen here.
@@ -234,7 +239,13 @@ class Keyed(Instance, Generic[T]):
         return list(self._slots.values())
 
     def _instances(self) -> list[Any]:
-        found = (slot.instance for slot in self._all())
+        """
+        Look up all instances.
+        """
+        slots = self._all()
+        for slot in slots:
+            slot.used = True
+        found = [slot.instance for slot in slots]
         return [instance for instance in found if instance is not None]
 
     def _limiters(self, verb: str) -> list[Any]:
@@ -251,7 +262,7 @@ class Keyed(Instance, Generic[T]):
 
     def _make(self, key: Hashable) -> T:
         orders = self._orders
-        made = self._factory(key)
+        made: Any = self._factory(key)
         if not isinstance(made, Instance) or isinstance(made, Keyed):
             msg = (
                 "factory must return a limiter or breaker,"
@@ -259,7 +270,7 @@ class Keyed(Instance, Generic[T]):
             )
             raise TypeError(msg)
         slot = _Slot(key, _obeying(made, orders), self._shared(made))
-        kept = self._keep(slot)
+        kept: T = self._keep(slot)
         if kept is made:
             # The container tells it of a fork.
             _fork.untrack(made)
@@ -325,6 +336,21 @@ class Keyed(Instance, Generic[T]):
                 )
             )
 
+    def _next(self) -> _Slot | None:
+        """
+        Return the slot to look at now, if the insertions so far pay for it.
+        """
+        ring = self._ring
+        while ring and ring[0].used is _GONE:
+            ring.popleft()
+        if self._credit <= 0 or not ring:
+            return None
+        self._credit -= 1
+        self._fruitless += 1
+        slot = ring[0]
+        ring.rotate(-1)
+        return slot
+
     def _look(self) -> bool:
         """
         Look at one slot and forget it if that changes nothing.
@@ -344,16 +370,9 @@ class Keyed(Instance, Generic[T]):
         doubles = (probe, probe)
         mark = object()
         with self._lock:
-            if self._credit <= 0 or not self._ring:
+            slot = self._next()
+            if slot is None:
                 return False
-            self._credit -= 1
-            self._fruitless += 1
-            slot = self._ring[0]
-            self._ring.rotate(-1)
-            if slot.used is _GONE:
-                if self._ring[-1] is slot:
-                    self._ring.pop()
-                return True
             if slot.used is True:
                 slot.used = None
                 return True
@@ -377,6 +396,8 @@ class Keyed(Instance, Generic[T]):
                         # The key's __hash__ asked for it meanwhile.
                         slot.used = True
                         self._slots[slot.key] = slot
+                    elif self._ring[-1] is slot:
+                        self._ring.pop()
                 else:  # pragma: no cover -- looked up without the GIL
                     slot.instance = forgotten
         del doubles
@@ -385,7 +406,7 @@ class Keyed(Instance, Generic[T]):
     def _after_fork(self) -> None:
         super()._after_fork()
         for instance in self._instances():
-            instance._after_fork()
+            instance._after_fork()  # noqa: SLF001 -- ours
 
 
 class _Slot:
@@ -425,19 +446,47 @@ class _Orders(NamedTuple):
         return _Orders((*kept, change), self.closed)
 
 
+class _Silent(Outbox):
+    """
+    Take no events.
+    """
+
+    __slots__ = ()
+
+    def wants(self, event_type: type[Event]) -> bool:
+        """
+        Answer that nobody wants any.
+        """
+        del event_type
+        return False
+
+
+_SILENT = _Silent()
+
+
 def _obeying(instance: Any, orders: _Orders) -> Any:
     """
-    Do to a new *instance* what was done to all; return it.
+    Do to a new *instance* what was done to all, without a word; return it.
     """
-    # Not a changed instance, but a new one with other settings.
-    fresh = orders.changes and instance._idle()  # noqa: SLF001 -- ours
-    for change in orders.changes:
-        instance.reconfigure(**change)
-    if fresh:
-        instance.reset()
-    if orders.closed is not None:
-        instance.close(orders.closed)
+    if orders == _NO_ORDERS:
+        return instance
+    outbox = instance._outbox  # noqa: SLF001 -- ours
+    fresh = instance._idle()  # noqa: SLF001 -- ours
+    instance._outbox = _SILENT  # noqa: SLF001 -- ours
+    try:
+        for change in orders.changes:
+            instance.reconfigure(**change)
+        if fresh:
+            # Not a changed instance, but a new one with other settings.
+            instance.reset()
+        if orders.closed is not None:
+            instance.close(orders.closed)
+    finally:
+        instance._outbox = outbox  # noqa: SLF001 -- ours
     return instance
+
+
+_NO_ORDERS = _Orders((), None)
 
 
 def _obey(slot: _Slot, orders: _Orders) -> None:

@@ -202,7 +202,7 @@ class Outbox:
         if not self._pending:
             return
         me = get_ident()
-        mine = False
+        mine = 0
         dropped = 0
         interruption: BaseException | None = None
         try:
@@ -216,13 +216,11 @@ class Outbox:
                                 break
                             if not self._pending:
                                 # Who puts an event from now on finds no courier.
-                                self._courier = 0
-                                mine = False
+                                self._courier = mine = 0
                                 dropped += self._dropped
                                 self._dropped = 0
                                 break
-                            self._courier = me
-                            mine = True
+                            self._courier = mine = me
                             event = self._pending[0]
                             del self._pending[0]
                         interruption = _first(interruption, self._tell(event))

@@ -4,29 +4,77 @@ Named instances: defined once, found everywhere.
 
 from __future__ import annotations
 
+import enum
 import sys
 
+from dataclasses import fields, is_dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakSet
 
 from switchgear import _fork
 from switchgear._breaker import CircuitBreaker
-from switchgear._keyed import Keyed, shown_key
-from switchgear._validate import required_name
+from switchgear._core.rate import Rate
+from switchgear._counter import AtomicCounter
+from switchgear._keyed import MAX_KEYS, Keyed, shown_key
+from switchgear._limiter import RateLimiter
+from switchgear._set import ThreadSafeSet
+from switchgear._validate import required_name, whole
 from switchgear.errors import ConfigurationError, UnknownNameError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from typing import Unpack
+
+    from switchgear._clock import Clock
+    from switchgear._core.outcomes import Matcher
+    from switchgear._core.windows import CountWindow, TimeWindow
+
+
+class LimiterDefinition(TypedDict, total=False):
+    """
+    Define a limiter: what :class:`RateLimiter` takes, and *max_keys*.
+    """
+
+    calls_per_second: float
+    burst: int
+    rates: Iterable[Rate]
+    max_waiters: int | None
+    clock: Clock | None
+    store: None
+    max_keys: int
+
+
+class BreakerDefinition(TypedDict, total=False):
+    """
+    Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
+    """
+
+    threshold: int | None
+    cooldown: float
+    window: CountWindow | TimeWindow | None
+    slow_call_seconds: float | None
+    half_open_probes: int
+    successes_to_close: int
+    probe_timeout: float | None
+    cooldown_factor: float
+    max_cooldown: float | None
+    jitter: float
+    failure_on: Matcher
+    ignore: Matcher
+    failure_when: Callable[[Any], bool] | None
+    clock: Clock | None
+    store: None
+    max_keys: int
 
 
 def caller() -> str:
     """
     Return the place outside this library that is calling it: ``file:line``.
     """
-    frame = sys._getframe(1)  # noqa: SLF001 -- the documented way is 100x slower
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("switchgear"):
+    frame = sys._getframe(1)  # noqa: SLF001 -- inspect.stack() reads files
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -37,7 +85,14 @@ class Cell:
 
     ``cell.instance`` is read without a lock; while it is None, the function
     asks ``registry._resolve(cell)``, which fills it. The registry empties it
-    when the name means something else.
+    when the name comes to mean something else.
+
+    Args:
+        kind: ``"limiter"`` or ``"breaker"``.
+        name: The name it is looked up by.
+        definition: What the decorator defines it to be; empty for a look-up.
+        place: Where that was written.
+        keyed: Whether the container of keyed instances is meant.
     """
 
     __slots__ = (
@@ -61,100 +116,338 @@ class Cell:
     ) -> None:
         self.kind = kind
         self.name = name
-        self.definition = definition
+        self.definition = _kept(definition)
         self.place = place
         self.keyed = keyed
         self.instance: Any = None
 
 
-class _Entry:
-    """
-    Hold what is known under one name for one kind.
-    """
-
-    __slots__ = ("cells", "code", "instance", "kind", "name", "place", "template")
-
-    def __init__(
-        self, kind: str, name: str, code: dict[str, Any], place: str
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.code = code
-        self.place = place
-        self.instance: Any = None
-        self.template: Keyed[Any] | None = None
-        self.cells: WeakSet[Cell] = WeakSet()
-
-
 class Registry:
     """
-    Hold named instances.
+    Hold named limiters, breakers, counters and sets.
+
+    A name is defined once, anywhere, and found from everywhere; a limiter and
+    a breaker (a counter, a set) may share it. Defining it again is fine as
+    long as the definitions agree: that is compared setting by setting, as
+    they are after validation and with defaults filled in, so ``burst=1``
+    agrees with no *burst*, and 5 with 5.0. Objects (clocks, functions) agree
+    if they are equal.
+
+    ``name in registry`` and iteration answer for names of every kind. Safe to
+    use from any number of threads; racing creators get the same object.
+
+    ``switchgear.registry`` is the one that decorators use by default. What is
+    named in it can be pickled and copied, and arrives as what goes by that
+    name (or template name and key) at the other end; its definition travels
+    along, and must agree with one that is there.
+
+    .. versionadded:: 0.1.0
     """
 
     def __init__(self) -> None:
+        # Guards what belongs together: an entry, its instance, its cells.
+        # Instances are made, asked and changed outside of it.
         self._lock = RLock()
         self._entries: dict[tuple[str, str], _Entry] = {}
         _fork.track(self)
 
-    def limiter(self, name: str, **definition: Any) -> Any:
+    # Looking up and defining
+
+    def limiter(
+        self, name: str, **definition: Unpack[LimiterDefinition]
+    ) -> RateLimiter:
         """
         Return the limiter called *name*; define it if a definition is given.
-        """
-        return self._instance("limiter", name, definition)
 
-    def breaker(self, name: str, **definition: Any) -> CircuitBreaker:
+        Args:
+            name: 1 to 200 characters; no control characters, no brackets.
+            definition: The settings of :class:`RateLimiter`; *max_keys* is
+                for :meth:`keyed_limiter`. One that takes all defaults still
+                has to give one of them: nothing at all is a look-up.
+
+        Raises:
+            UnknownNameError: If nothing is given and the name is not defined.
+            ConfigurationError: If the name is defined otherwise already; says
+                where both definitions are.
+            TypeError, ValueError: If the name or a setting is not allowed.
+        """
+        limiter: RateLimiter = self._instance("limiter", name, definition)
+        return limiter
+
+    def breaker(
+        self, name: str, **definition: Unpack[BreakerDefinition]
+    ) -> CircuitBreaker:
         """
         Return the breaker called *name*; define it if a definition is given.
-        """
-        return self._instance("breaker", name, definition)
 
-    def keyed_limiter(self, name: str, **definition: Any) -> Keyed[Any]:
+        As :meth:`limiter`, with the settings of :class:`CircuitBreaker`.
         """
-        Return one limiter per key, all defined alike.
+        breaker: CircuitBreaker = self._instance("breaker", name, definition)
+        return breaker
+
+    def keyed_limiter(
+        self, name: str, **definition: Unpack[LimiterDefinition]
+    ) -> Keyed[RateLimiter]:
+        """
+        Return the limiters called *name*, one per key, all defined alike.
+
+        The definition of *name* is their template; it is the same one that
+        :meth:`limiter` takes, whichever comes first. The instance of a key
+        shows itself as ``name[key]``.
+
+        Args:
+            name: As for :meth:`limiter`.
+            definition: As for :meth:`limiter`; *max_keys* is how many keys
+                are kept before idle ones are forgotten.
+
+        Raises:
+            UnknownNameError, ConfigurationError, TypeError, ValueError: As
+                :meth:`limiter`.
         """
         return self._template("limiter", name, definition)
 
-    def keyed_breaker(self, name: str, **definition: Any) -> Keyed[Any]:
+    def keyed_breaker(
+        self, name: str, **definition: Unpack[BreakerDefinition]
+    ) -> Keyed[CircuitBreaker]:
         """
-        Return one breaker per key, all defined alike.
+        Return the breakers called *name*, one per key, all defined alike.
+
+        As :meth:`keyed_limiter`, with the settings of :class:`CircuitBreaker`.
         """
         return self._template("breaker", name, definition)
 
-    def _instance(self, kind: str, name: str, definition: dict[str, Any]) -> Any:
-        if definition:
-            self._define(kind, name, definition, caller())
-        return self._instance_of(self._entry(kind, name))
+    def counter(self, name: str) -> AtomicCounter:
+        """
+        Return the counter called *name*, made when first asked for.
 
-    def _template(
-        self, kind: str, name: str, definition: dict[str, Any]
-    ) -> Keyed[Any]:
-        if definition:
-            self._define(kind, name, definition, caller())
-        return self._template_of(self._entry(kind, name))
+        There is nothing to define, so a misspelt name is a new counter.
+        """
+        entry = self._entries.get(("counter", _checked(name)))
+        if entry is None:
+            entry = self._put(_Entry("counter", name, {}, {}, ""), AtomicCounter)
+        counter: AtomicCounter = entry.instance
+        return counter
+
+    def unique(self, name: str, *, max_size: int | None = None) -> ThreadSafeSet[Any]:
+        """
+        Return the :class:`ThreadSafeSet` called *name*, made when first asked for.
+
+        Args:
+            name: As for :meth:`limiter`. A misspelt name is a new set.
+            max_size: How many items are remembered at most, if it is made
+                now. None: all, or whatever the set that is there does.
+
+        Raises:
+            ConfigurationError: If the set is there with another *max_size*.
+            TypeError, ValueError: If an argument is not allowed.
+        """
+        entry = self._entries.get(("unique", _checked(name)))
+        if entry is None or max_size is not None:
+            made: ThreadSafeSet[Any] = ThreadSafeSet(max_size=max_size)
+            settings = {"max_size": made.max_size}
+            new = _Entry("unique", name, settings, settings, caller())
+            entry = self._put(new, lambda: made)
+            if max_size is not None:
+                entry.check_agreement(new)
+        unique: ThreadSafeSet[Any] = entry.instance
+        return unique
+
+    # Looking around
+
+    def names(self) -> tuple[str, ...]:
+        """
+        Return every name that is defined, of whatever kind, in order.
+        """
+        return tuple(sorted({name for _, name in list(self._entries)}))
+
+    def __contains__(self, name: object) -> bool:
+        return any((kind, name) in self._entries for kind in _KINDS)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def snapshot(self) -> dict[str, Any]:
+        """
+        Return the state of everything, ready for ``json.dumps``.
+
+        Under ``limiters``, ``breakers``, ``counters`` and ``uniques`` by name;
+        under ``templates`` again ``limiters`` and ``breakers``, with a list of
+        the keyed instances of each. What is defined but was never used has no
+        state, and is not there.
+        """
+        templates: dict[str, Any] = {"limiters": {}, "breakers": {}}
+        shown: dict[str, Any] = {f"{kind}s": {} for kind in _KINDS}
+        for entry in self._sorted():
+            if entry.instance is not None:
+                shown[f"{entry.kind}s"][entry.name] = _state(entry.instance)
+            if entry.template is not None:
+                templates[f"{entry.kind}s"][entry.name] = {
+                    "max_keys": entry.template.max_keys,
+                    "instances": _plain(entry.template.snapshot().values()),
+                }
+        return {**shown, "templates": templates}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self._entries)}>"
+
+    # Changing
+
+    def remove(self, name: str) -> None:
+        """
+        Forget *name*, of whatever kinds it is.
+
+        Who holds an instance keeps it, but it has no name to be pickled by any
+        more. Functions decorated with the name look it up again.
+
+        Raises:
+            UnknownNameError: If nothing goes by that name.
+        """
+        self._named(name)
+        with self._lock:
+            removed = [self._entries.pop((kind, name), None) for kind in _KINDS]
+            for entry in removed:
+                if entry is not None:
+                    entry.empty_cells()
+        for entry in removed:
+            if entry is not None:
+                for thing in entry.things():
+                    thing._home = None  # noqa: SLF001 -- made for us
+
+    def reset(self, name: str | None = None) -> None:
+        """
+        Bring the state of *name*, or of everything, back to fresh.
+
+        Full buckets, closed circuits, counters at zero, empty sets. Settings
+        stay, those changed at run time too.
+
+        Raises:
+            UnknownNameError: If nothing goes by that name.
+        """
+        for entry in self._sorted() if name is None else self._named(name):
+            if entry.kind == "unique":
+                entry.instance.clear()
+            else:
+                for thing in entry.things():
+                    thing.reset()
+
+    def close(self, reason: str = "") -> None:
+        """
+        Close every limiter: whoever waits gets ``RateLimitExceeded``.
+
+        This is how a program shuts down its workers. Those of templates are
+        closed too, for keys to come as well.
+        """
+        for entry in self._sorted():
+            if entry.kind == "limiter":
+                for thing in entry.things():
+                    thing.close(reason)
+
+    def forget_changes(self, name: str) -> None:
+        """
+        Return to the settings *name* was defined with.
+
+        What ``reconfigure`` changed at run time, on the instance or on the
+        container of keyed ones, is taken back; debt, queue and state stay.
+
+        Raises:
+            UnknownNameError: If no limiter or breaker goes by that name.
+        """
+        entries = [entry for entry in self._named(name) if entry.definable]
+        if not entries:
+            raise self._unknown(name, "limiter", "breaker")
+        for entry in entries:
+            for thing in entry.things():
+                thing.reconfigure(**entry.lower())
+
+    # For decorators and tests
+
+    def _resolve(self, cell: Cell) -> Any:
+        """
+        Fill *cell*; return its instance, or its container of keyed ones.
+        """
+        while True:
+            if cell.definition:
+                self._define(cell.kind, cell.name, cell.definition, cell.place)
+            entry = self._entry(cell.kind, cell.name)
+            found = self._template_of(entry) if cell.keyed else self._instance_of(entry)
+            with self._lock:
+                # Else it was removed meanwhile: nobody would empty the cell.
+                if self._entries.get((cell.kind, cell.name)) is entry:
+                    entry.cells.add(cell)
+                    cell.instance = found
+                    return found
 
     def _define(
         self, kind: str, name: str, definition: dict[str, Any], place: str
     ) -> None:
-        required_name("name", name)
-        _build(kind, name, definition)
-        entry = _Entry(kind, name, definition, place)
-        known = self._entries.setdefault((kind, name), entry)
-        if known is not entry and known.code != definition:
-            raise ConfigurationError(
-                f"{kind}s.{name}: {definition!r} ({place}) is not"
-                f" {known.code!r} ({known.place})"
-            )
+        """
+        Define *name* or agree; *place* says where this was asked for.
+        """
+        known = self._entries.get((kind, _checked(name)))
+        if known is not None and _same(known.code, definition):
+            return
+        code = _kept(definition)
+        entry = _Entry(kind, name, code, _settled(kind, code), place)
+        self._entries.setdefault((kind, name), entry).check_agreement(entry)
+
+    def _isolate(self) -> Callable[[], None]:
+        """
+        Start afresh; return the function that brings everything back.
+        """
+        outer = self._swap({})
+
+        def restore() -> None:
+            self._swap(outer)
+
+        return restore
+
+    # The inner workings
+
+    def _instance(self, kind: str, name: str, definition: Any) -> Any:
+        if definition:
+            self._define(kind, name, definition, caller())
+        return self._instance_of(self._entry(kind, name))
+
+    def _template(self, kind: str, name: str, definition: Any) -> Keyed[Any]:
+        if definition:
+            self._define(kind, name, definition, caller())
+        return self._template_of(self._entry(kind, name))
 
     def _entry(self, kind: str, name: str) -> _Entry:
-        entry = self._entries.get((kind, name))
+        entry = self._entries.get((kind, _checked(name)))
         if entry is None:
-            raise UnknownNameError(kind, name)
+            raise self._unknown(name, kind)
         return entry
+
+    def _named(self, name: str) -> list[_Entry]:
+        found = [self._entries.get((kind, _checked(name))) for kind in _KINDS]
+        entries = [entry for entry in found if entry is not None]
+        if not entries:
+            raise self._unknown(name, *_KINDS)
+        return entries
+
+    def _sorted(self) -> list[_Entry]:
+        return [entry for _, entry in sorted(self._entries.copy().items())]
+
+    def _unknown(self, name: str, *kinds: str) -> UnknownNameError:
+        from difflib import get_close_matches
+
+        known = sorted({known for kind, known in list(self._entries) if kind in kinds})
+        return UnknownNameError(
+            " or ".join(kinds), name, get_close_matches(name, known)
+        )
+
+    def _put(self, entry: _Entry, make: Callable[[], Any]) -> _Entry:
+        """
+        Put in an *entry* with its instance, or return the one that is there.
+        """
+        entry.instance = self._at_home(make(), entry)
+        return self._entries.setdefault((entry.kind, entry.name), entry)
 
     def _instance_of(self, entry: _Entry) -> Any:
         if entry.instance is None:
-            # Outside the lock: a racing creator's is dropped again.
-            made = _build(entry.kind, entry.name, entry.code)
+            # Outside the lock: what a racing creator makes is dropped again.
+            made = self._at_home(_build(entry.kind, entry.name, entry.code), entry)
             with self._lock:
                 if entry.instance is None:
                     entry.instance = made
@@ -162,55 +455,33 @@ class Registry:
 
     def _template_of(self, entry: _Entry) -> Keyed[Any]:
         if entry.template is None:
-
-            def make(key: Hashable) -> Any:
-                made = _build(entry.kind, None, entry.code)
-                made._name = f"{entry.name}[{shown_key(key)}]"
-                return made
-
-            made = Keyed(make)
+            made: Keyed[Any] = self._at_home(self._new_template(entry), entry, "keyed")
             with self._lock:
                 if entry.template is None:
                     entry.template = made
         return entry.template
 
-    def _resolve(self, cell: Cell) -> Any:
-        """
-        Fill *cell* and return its instance, or its ``Keyed`` for a template.
-        """
-        if cell.definition:
-            self._define(cell.kind, cell.name, cell.definition, cell.place)
-        while True:
-            entry = self._entry(cell.kind, cell.name)
-            made = self._template_of(entry) if cell.keyed else self._instance_of(entry)
-            with self._lock:
-                # Else it was removed meanwhile, and nobody would empty the cell.
-                if self._entries.get((cell.kind, cell.name)) is entry:
-                    entry.cells.add(cell)
-                    cell.instance = made
-                    return made
+    def _new_template(self, entry: _Entry) -> Keyed[Any]:
+        def make(key: Hashable) -> Any:
+            made = _build(entry.kind, None, entry.code)
+            made._name = f"{entry.name}[{shown_key(key)}]"  # noqa: SLF001 -- ours
+            return self._at_home(made, entry, "one", key)
 
-    def remove(self, name: str) -> None:
-        """
-        Forget *name*.
-        """
-        with self._lock:
-            for kind in ("limiter", "breaker"):
-                entry = self._entries.pop((kind, name), None)
-                if entry is not None:
-                    for cell in list(entry.cells):
-                        cell.instance = None
+        def pattern() -> Any:
+            return _build(entry.kind, None, entry.code)
 
-    def _isolate(self) -> Callable[[], None]:
-        """
-        Start afresh, and return the function that brings everything back.
-        """
-        outer = self._swap({})
+        template: Keyed[Any] = Keyed(make, max_keys=entry.settings["max_keys"])
+        template._name = entry.name  # noqa: SLF001 -- ours
+        template._pattern = pattern  # noqa: SLF001 -- made for us
+        return template
 
-        def end() -> None:
-            self._swap(outer)
-
-        return end
+    def _at_home(self, thing: Any, entry: _Entry, *how: Any) -> Any:
+        """
+        Let *thing* travel as its name, if it goes by a name everywhere.
+        """
+        if self is registry:
+            thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)  # noqa: SLF001
+        return thing
 
     def _swap(
         self, entries: dict[tuple[str, str], _Entry]
@@ -218,21 +489,186 @@ class Registry:
         with self._lock:
             before, self._entries = self._entries, entries
             for entry in before.values():
-                for cell in list(entry.cells):
-                    cell.instance = None
+                entry.empty_cells()
         return before
 
     def _after_fork(self) -> None:
         self._lock = RLock()
 
 
-#: The default registry.
+_KINDS = ("limiter", "breaker", "counter", "unique")
+
+
+class _Entry:
+    """
+    Hold what is known under one name for one kind.
+
+    Settings come in layers, merged key by key: code, then file, then
+    environment, then run time. The topmost is kept by the instances
+    themselves: it is where they differ from :meth:`lower`.
+    """
+
+    __slots__ = (
+        "cells",
+        "code",
+        "instance",
+        "kind",
+        "name",
+        "place",
+        "settings",
+        "template",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        code: dict[str, Any],
+        settings: dict[str, Any],
+        place: str,
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        #: The lowest layer, as written, and where.
+        self.code = code
+        self.place = place
+        #: The same, validated, with defaults: what definitions are compared by.
+        self.settings = settings
+        self.instance: Any = None
+        self.template: Keyed[Any] | None = None
+        self.cells: WeakSet[Cell] = WeakSet()
+
+    @property
+    def definable(self) -> bool:
+        """
+        Whether it is a limiter or breaker.
+        """
+        return self.kind in {"limiter", "breaker"}
+
+    def things(self) -> list[Any]:
+        """
+        Return what was made under this name, keyed instances included.
+        """
+        template = self.template
+        keyed = [] if template is None else [template, *template._instances()]  # noqa: SLF001
+        return keyed if self.instance is None else [self.instance, *keyed]
+
+    def lower(self) -> dict[str, Any]:
+        """
+        Return what the layers below run time say, as ``reconfigure`` takes it.
+        """
+        settings = _build(self.kind, None, self.code).settings()
+        if "calls_per_second" in settings:
+            # As rates, which a limiter with several takes as well.
+            pace, burst = settings.pop("calls_per_second"), settings.pop("burst")
+            settings["rates"] = (Rate(pace, burst=burst),)
+        lower: dict[str, Any] = settings
+        return lower
+
+    def check_agreement(self, other: _Entry) -> None:
+        """
+        Raise ConfigurationError if *other* defines the name differently.
+        """
+        ours, theirs = self.settings, other.settings
+        keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        if keys:
+            raise ConfigurationError(
+                f"{self.kind}s.{self.name}.{key}: {theirs.get(key)!r} ({other.place})"
+                f" is not {ours.get(key)!r} ({self.place})"
+                for key in keys
+            )
+
+    def empty_cells(self) -> None:
+        """
+        Have every decorated function look the name up again.
+        """
+        for cell in list(self.cells):
+            cell.instance = None
+        self.cells.clear()
+
+
+#: The registry that decorators use by default.
 registry = Registry()
 
 
-def _build(kind: str, name: str | None, definition: dict[str, Any]) -> Any:
-    if kind == "breaker":
-        return CircuitBreaker(name=name, **definition)
-    from switchgear._limiter import RateLimiter  # noqa: PLC0415 -- landing soon
+def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:
+    """
+    Return what goes by *name* here: the other end of a pickle or copy.
+    """
+    if kind == "counter":
+        return registry.counter(name)
+    if kind == "unique":
+        return registry.unique(name, **definition)
+    if definition:
+        registry._define(kind, name, definition, "unpickled")  # noqa: SLF001
+    entry = registry._entry(kind, name)  # noqa: SLF001 -- same module
+    if not how:
+        return registry._instance_of(entry)  # noqa: SLF001 -- same module
+    template = registry._template_of(entry)  # noqa: SLF001 -- same module
+    return template if how == ("keyed",) else template[how[1]]
 
-    return RateLimiter(name=name, **definition)
+
+def _build(kind: str, name: str | None, definition: dict[str, Any]) -> Any:
+    settings = {key: definition[key] for key in definition if key != "max_keys"}
+    if kind == "limiter":
+        return RateLimiter(name=name, **settings)
+    return CircuitBreaker(name=name, **settings)
+
+
+def _kept(definition: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a copy of *definition* that can be used again and again.
+    """
+    kept = dict(definition)
+    if kept.get("rates") is not None:
+        kept["rates"] = tuple(kept["rates"])
+    return kept
+
+
+def _settled(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the settings that *definition* comes to.
+    """
+    max_keys = definition.get("max_keys", MAX_KEYS)
+    return {
+        **_build(kind, None, definition).settings(),
+        "clock": definition.get("clock"),
+        "max_keys": whole("max_keys", max_keys, minimum=1),
+    }
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """
+    Answer whether both are written the same, types included (True is not 1).
+    """
+    return one == other and all(type(one[key]) is type(other[key]) for key in one)
+
+
+def _checked(name: Any) -> str:
+    # The exact type first: names are looked up much more often than made.
+    return name if type(name) is str else required_name("name", name)
+
+
+def _state(thing: Any) -> Any:
+    if isinstance(thing, AtomicCounter):
+        return thing.value
+    if isinstance(thing, ThreadSafeSet):
+        return {"size": len(thing), "max_size": thing.max_size}
+    return _plain(thing.snapshot())
+
+
+def _plain(value: Any) -> Any:
+    """
+    Return *value* as JSON knows it.
+    """
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return [_plain(one) for one in value]
+
+
+def _is_ours(module: str) -> bool:
+    return module == "switchgear" or module.startswith("switchgear.")

@@ -59,9 +59,7 @@ class ThreadSafeSet(Homed, Generic[T]):
         self._max_size = (
             None if max_size is None else whole("max_size", max_size, minimum=1)
         )
-        self._table = (
-            _Table() if self._max_size is None else _AgedTable(self._max_size)
-        )
+        self._table = _Table() if self._max_size is None else _AgedTable(self._max_size)
         self.update(items)
         _fork.track(self)
 
@@ -267,40 +265,37 @@ class _AgedTable:
 
         Only if *bucket* still is what lies under *hashed*.
         """
-        forgotten: Bucket = ()  # its finalisers run after the lock is released
         with self.lock:
             while True:
                 version, changed = self.version, object()
                 if self.buckets.get(hashed, ()) is not bucket:
                     return False
                 turn = self.turn
-                items = (*bucket, item)
-                turns = (*self.turns.get(hashed, ()), turn)
-                first = self._oldest()
-                oldest = self.order[first] if first < turn else hashed
+                if bucket:
+                    items = (*bucket, item)
+                    turns = (*self.turns[hashed], turn)
+                else:
+                    items, turns = (item,), (turn,)
                 full = len(self.order) >= self.max_size
-                if full and oldest == hashed:
-                    place = turns.index(first)
-                    items, turns = _without(items, place), _without(turns, place)
-                elif full:
-                    forgotten = self.buckets[oldest]
-                    place = self.turns[oldest].index(first)
-                    left = _without(forgotten, place)
-                    left_turns = _without(self.turns[oldest], place)
+                if full:
+                    # The bucket is held until the lock is released: an item
+                    # may have a finaliser.
+                    first, old_hash, left, left_turns, held = self._oldest()
+                    if old_hash == hashed:
+                        items, turns = (*left, item), (*left_turns, turn)
                 if self.version is not version:
                     continue
                 self.version = changed
                 self.turn = turn + 1
-                self.first = first
                 if full:
+                    self.first = first + 1
                     del self.order[first]
-                    if oldest != hashed:
-                        if left:
-                            self.buckets[oldest] = left
-                            self.turns[oldest] = left_turns
-                        else:
-                            del self.buckets[oldest]
-                            del self.turns[oldest]
+                    if left:
+                        self.buckets[old_hash] = left
+                        self.turns[old_hash] = left_turns
+                    else:
+                        del self.buckets[old_hash]
+                        del self.turns[old_hash]
                 self.buckets[hashed] = items
                 self.turns[hashed] = turns
                 self.order[turn] = hashed
@@ -353,14 +348,22 @@ class _AgedTable:
         # Finalisers of items, if any, run here.
         del forgotten
 
-    def _oldest(self) -> int:
+    def _oldest(self) -> tuple[int, int, Bucket, tuple[int, ...], Bucket]:
         """
-        Return the first turn that is still there; each is passed only once.
+        Find the item that was added longest ago. No turn is passed twice.
+
+        Return its turn and hash, what is left of both tuples without it, and
+        its bucket.
         """
         first = self.first
-        while first < self.turn and first not in self.order:
+        while first not in self.order:
             first += 1
-        return first
+        hashed = self.order[first]
+        bucket, turns = self.buckets[hashed], self.turns[hashed]
+        if len(turns) == 1:
+            return first, hashed, (), (), bucket
+        index = turns.index(first)
+        return first, hashed, _without(bucket, index), _without(turns, index), bucket
 
 
 def _index(bucket: Bucket, item: object) -> int:

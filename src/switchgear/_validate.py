@@ -110,6 +110,15 @@ def required_name(name: str, value: Any) -> str:
     return value
 
 
+def text(name: str, value: Any) -> str:
+    """
+    Return *value* if it is a string.
+    """
+    if not isinstance(value, str):
+        raise TypeError(_wrong_type(name, value, "a string"))
+    return value
+
+
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """
     Return *value* if it is one of the strings *allowed*.

@@ -23,11 +23,9 @@ import math
 
 from typing import NamedTuple
 
-from switchgear._core.outcomes import Outcome
+from switchgear._core.outcomes import FAILURE, IGNORED, SUCCESS, Outcome
 from switchgear._core.windows import EMPTY, Books, Entry, Ledger, Tally
 from switchgear.events import CircuitState
-
-
 
 
 CLOSED = CircuitState.CLOSED
@@ -43,7 +41,10 @@ IGNORED_PROBES = 5
 #: The generation of calls an observed circuit would have refused: never current.
 REFUSED_GENERATION = -1
 
-_NO_BOOKS = Books((), EMPTY)
+_NO_BOOKS = Books([], EMPTY)
+
+# Makes a named tuple in half the time that its own __new__ takes.
+_new = tuple.__new__
 
 
 class Policy(NamedTuple):
@@ -114,6 +115,10 @@ class Circuit(NamedTuple):
         The state the world sees.
         """
         return self.override or self.phase
+
+
+# What a closed circuit holds between hold_ns and books.
+_UNTRIPPED = Circuit(CLOSED, None, 0, 0)[6:-1]
 
 
 class Transition(NamedTuple):
@@ -251,9 +256,7 @@ def due(policy: Policy, circuit: Circuit, now_ns: int, chance: float) -> Step:
         books=circuit.books,
     )
     transition = Transition(now_ns, OPEN, HALF_OPEN)
-    return step._replace(
-        circuit=halved, transitions=(*step.transitions, transition)
-    )
+    return step._replace(circuit=halved, transitions=(*step.transitions, transition))
 
 
 def expire(policy: Policy, circuit: Circuit, now_ns: int, chance: float) -> Step:
@@ -273,9 +276,7 @@ def expire(policy: Policy, circuit: Circuit, now_ns: int, chance: float) -> Step
         at_ns = ended[max(short, 1) - 1]
         step = _open(policy, circuit, at_ns, "probes_ignored", chance)
         return step._replace(expired=max(short, 1))
-    waiting = circuit._replace(
-        leases=tuple(live), ignored=circuit.ignored + len(ended)
-    )
+    waiting = circuit._replace(leases=tuple(live), ignored=circuit.ignored + len(ended))
     return Step(waiting, expired=len(ended))
 
 
@@ -287,6 +288,7 @@ def record(
     *,
     generation: int | None = None,
     lease: int = 0,
+    quick: bool = False,
     duration_ns: int | None = None,
     cancelled: bool = False,
     hold_ns: int | None = None,
@@ -303,6 +305,8 @@ def record(
         generation: The generation the call was admitted in; None if it never
             asked: then it counts as a call of this one.
         lease: The number of its lease, or 0.
+        quick: Whether it took the quick path, where successes are told only
+            if they end a streak: such a call does not enter a window.
         duration_ns: How long it took, None if nobody measured.
         cancelled: Whether it was ended from outside.
         hold_ns: Not before then, said the server.
@@ -311,11 +315,19 @@ def record(
     slow = _is_slow(policy, outcome, duration_ns, cancelled=cancelled)
     counted = _counted(policy, circuit, outcome, slow=slow)
     stale = generation is not None and generation != circuit.generation
-    if stale or circuit.override in {FORCED_OPEN, FORCED_CLOSED}:
+    forced = circuit.override is FORCED_OPEN or circuit.override is FORCED_CLOSED
+    if stale or forced:
         return Step(circuit, counted=counted)
     if circuit.phase is CLOSED:
         return _record_closed(
-            policy, circuit, counted, now_ns, slow=slow, hold_ns=hold_ns, chance=chance
+            policy,
+            circuit,
+            counted,
+            now_ns,
+            slow=slow,
+            quick=quick,
+            hold_ns=hold_ns,
+            chance=chance,
         )
     if circuit.phase is OPEN:
         return Step(circuit, counted=counted)
@@ -331,9 +343,7 @@ def record(
     return after._replace(expired=step.expired)
 
 
-def adapt(
-    before: Policy, policy: Policy, circuit: Circuit, now_ns: int
-) -> Circuit:
+def adapt(before: Policy, policy: Policy, circuit: Circuit, now_ns: int) -> Circuit:
     """
     Return *circuit* as it goes on under another policy.
     """
@@ -392,41 +402,34 @@ def _record_closed(
     now_ns: int,
     *,
     slow: bool,
+    quick: bool,
     hold_ns: int | None,
     chance: float,
 ) -> Step:
-    if counted is Outcome.FAILURE:
+    if counted is FAILURE:
         streak, hold_ns = circuit.streak + 1, _later(circuit.hold_ns, hold_ns)
-    elif counted is Outcome.SUCCESS:
+    elif counted is SUCCESS:
         streak, hold_ns = 0, None
     elif slow:
         # Cancelled, and slow: the window hears of it, the streak does not.
         streak, hold_ns = circuit.streak, circuit.hold_ns
     else:
         return Step(circuit, counted=counted)
-    if policy.ledger is None:
-        entry, reason = None, None
+    if policy.ledger is None or quick:
         if streak == circuit.streak:
             return Step(circuit, counted=counted)
-        books = circuit.books
+        entry, reason, books = None, None, circuit.books
     else:
-        failed = counted is Outcome.FAILURE
+        failed = counted is FAILURE
         entry = policy.ledger.plan(circuit.books, now_ns, failed=failed, slow=slow)
         reason = policy.ledger.verdict(entry.tally)
-        books = Books(circuit.books.slots, entry.tally)
+        books = _new(Books, (circuit.books[0], entry[2]))
     if policy.threshold is not None and streak >= policy.threshold:
         reason = "failures"
-    after = Circuit(
-        CLOSED,
-        circuit.override,
-        circuit.generation,
-        circuit.since_ns,
-        streak,
-        hold_ns,
-        books=books,
-    )
+    # Nothing else of a closed circuit differs from a fresh one's.
+    after = _new(Circuit, (*circuit[:4], streak, hold_ns, *_UNTRIPPED, books))
     if reason is None:
-        return Step(after, entry=entry, counted=counted)
+        return _new(Step, (after, (), entry, 0, counted))
     step = _open(policy, after, now_ns, reason, chance)
     return step._replace(entry=entry, counted=counted)
 
@@ -441,12 +444,12 @@ def _record_probe(
     hold_ns: int | None,
     chance: float,
 ) -> Step:
-    if counted is Outcome.FAILURE:
+    if counted is FAILURE:
         failed = circuit._replace(streak=circuit.streak + 1, hold_ns=hold_ns)
         step = _open(policy, failed, now_ns, "probe_failed", chance)
         return step._replace(counted=counted)
     leases = tuple(one for one in circuit.leases if one.number != lease)
-    if counted is Outcome.IGNORED:
+    if counted is IGNORED:
         ignored = circuit.ignored + 1
         after = circuit._replace(leases=leases, ignored=ignored)
         if ignored < _ignored_limit(policy):
@@ -486,9 +489,7 @@ def _open(
         reopened=reopened,
         books=circuit.books,
     )
-    transition = Transition(
-        now_ns, circuit.phase, OPEN, reason, circuit.streak, due_ns
-    )
+    transition = Transition(now_ns, circuit.phase, OPEN, reason, circuit.streak, due_ns)
     return Step(opened, (transition,))
 
 
@@ -499,7 +500,7 @@ def _is_slow(
         return False
     # Whoever ignored a call said that it says nothing; whoever cancelled it
     # may have lost patience.
-    if outcome is Outcome.IGNORED and not cancelled:
+    if outcome is IGNORED and not cancelled:
         return False
     return duration_ns > policy.slow_ns
 
@@ -512,9 +513,10 @@ def _counted(
     """
     if not slow:
         return outcome
-    rated = policy.ledger is not None and policy.ledger.window.slow_call_rate is not None
+    keeper = policy.ledger
+    rated = keeper is not None and keeper.window.slow_call_rate is not None
     # Of one probe the rate of slow calls is 0 or 1, and 1 is always too much.
-    return outcome if rated and circuit.phase is CLOSED else Outcome.FAILURE
+    return outcome if rated and circuit.phase is CLOSED else FAILURE
 
 
 def _ignored_limit(policy: Policy) -> int:

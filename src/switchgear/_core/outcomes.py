@@ -36,6 +36,12 @@ class Outcome(enum.Enum):
     IGNORED = "ignored"
 
 
+# Looked up once: that is slow on Python 3.11.
+SUCCESS = Outcome.SUCCESS
+FAILURE = Outcome.FAILURE
+IGNORED = Outcome.IGNORED
+
+
 class Judge:
     """
     Turn what a call raised or returned into an outcome.
@@ -85,12 +91,12 @@ class Judge:
         What a predicate raises is passed on: the outcome is then *ignored*.
         """
         if not isinstance(error, Exception) or isinstance(error, CallNotPermitted):
-            return Outcome.IGNORED
+            return IGNORED
         if _matches(error, self._ignore_types, self._ignore_predicates):
-            return Outcome.IGNORED
+            return IGNORED
         if _matches(error, self._failure_types, self._failure_predicates):
-            return Outcome.FAILURE
-        return Outcome.SUCCESS
+            return FAILURE
+        return SUCCESS
 
     def of_result(self, value: object) -> Outcome:
         """
@@ -99,8 +105,8 @@ class Judge:
         What the predicate raises is passed on: the outcome is then *ignored*.
         """
         if self.failure_when is not None and self.failure_when(value):
-            return Outcome.FAILURE
-        return Outcome.SUCCESS
+            return FAILURE
+        return SUCCESS
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -148,5 +154,5 @@ def _check_predicate(name: str, value: Any, wanted: str) -> None:
     if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(
         getattr(value, "__call__", None)  # noqa: B004 -- not a callability test
     ):
-        msg = f"{name} must be an ordinary function, not a coroutine function: {value!r}"
+        msg = f"{name} must be no coroutine function: {value!r}"
         raise TypeError(msg)

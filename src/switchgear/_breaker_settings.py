@@ -1,0 +1,174 @@
+"""
+The settings of a circuit breaker, checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from switchgear._core.circuit import Policy
+from switchgear._core.outcomes import Judge
+from switchgear._core.windows import CountWindow, TimeWindow, ledger
+from switchgear._validate import (
+    MAX_SECONDS,
+    fraction,
+    nanoseconds,
+    optional_seconds,
+    real,
+    seconds,
+    whole,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from switchgear._core.outcomes import Matcher
+    from switchgear._core.windows import Window
+
+
+#: The most probes that may be out at once.
+MAX_PROBES: Final = 1000
+
+#: The largest factor by which a cooldown may grow.
+MAX_FACTOR: Final = 1000.0
+
+
+class Unchanged:
+    """
+    Stand for a setting that is to stay as it is.
+    """
+
+    def __repr__(self) -> str:
+        return "<unchanged>"
+
+
+UNCHANGED: Final = Unchanged()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    Hold the settings of a breaker as the user gave them, checked.
+    """
+
+    threshold: int | None
+    cooldown: float
+    window: Window | None
+    slow_call_seconds: float | None
+    half_open_probes: int
+    successes_to_close: int
+    probe_timeout: float | None
+    cooldown_factor: float
+    max_cooldown: float | None
+    jitter: float
+    failure_on: Matcher
+    ignore: Matcher
+    failure_when: Callable[[Any], bool] | None
+
+    def __post_init__(self) -> None:
+        checked: dict[str, object] = {
+            "cooldown": seconds("cooldown", self.cooldown, above=True),
+            "slow_call_seconds": optional_seconds(
+                "slow_call_seconds", self.slow_call_seconds, above=True
+            ),
+            "half_open_probes": whole(
+                "half_open_probes", self.half_open_probes, minimum=1, maximum=MAX_PROBES
+            ),
+            "successes_to_close": whole(
+                "successes_to_close", self.successes_to_close, minimum=1
+            ),
+            "probe_timeout": optional_seconds(
+                "probe_timeout", self.probe_timeout, above=True
+            ),
+            "cooldown_factor": real(
+                "cooldown_factor", self.cooldown_factor, minimum=1.0, maximum=MAX_FACTOR
+            ),
+            "max_cooldown": optional_seconds(
+                "max_cooldown", self.max_cooldown, above=True
+            ),
+            "jitter": fraction("jitter", self.jitter, above=False),
+        }
+        if self.threshold is not None:
+            checked["threshold"] = whole("threshold", self.threshold, minimum=1)
+        for name, value in checked.items():
+            # The way a frozen dataclass initialises itself.
+            object.__setattr__(self, name, value)
+        self._check_together()
+        self.judge()
+
+    def _check_together(self) -> None:
+        window: Any = self.window
+        if window is not None and not isinstance(window, (CountWindow, TimeWindow)):
+            msg = (
+                "window must be a CountWindow, a TimeWindow or None,"
+                f" not {type(window).__name__}: {window!r}"
+            )
+            raise TypeError(msg)
+        if self.threshold is None and window is None:
+            msg = "threshold may be None only with a window: nothing could open it"
+            raise ValueError(msg)
+        if self.max_cooldown is not None and self.max_cooldown < self.cooldown:
+            msg = (
+                f"max_cooldown must be at least the cooldown, {self.cooldown:g} s,"
+                f" not {self.max_cooldown:g}"
+            )
+            raise ValueError(msg)
+        if (
+            window is not None
+            and window.slow_call_rate is not None
+            and self.slow_call_seconds is None
+        ):
+            msg = (
+                f"slow_call_seconds must be set for slow_call_rate to mean"
+                f" something: {window!r}"
+            )
+            raise ValueError(msg)
+
+    def judge(self) -> Judge:
+        """
+        Return who judges how calls went.
+        """
+        return Judge(self.failure_on, self.ignore, self.failure_when)
+
+    def policy(self) -> Policy:
+        """
+        Return the same settings as the core takes them.
+        """
+        longest = MAX_SECONDS if self.max_cooldown is None else self.max_cooldown
+        timeout = self.cooldown if self.probe_timeout is None else self.probe_timeout
+        slow = self.slow_call_seconds
+        return Policy(
+            threshold=self.threshold,
+            ledger=ledger(self.window),
+            cooldown_ns=_some_nanoseconds(self.cooldown),
+            max_cooldown_ns=_some_nanoseconds(longest),
+            cooldown_factor=self.cooldown_factor,
+            jitter=self.jitter,
+            half_open_probes=self.half_open_probes,
+            successes_to_close=self.successes_to_close,
+            probe_timeout_ns=_some_nanoseconds(timeout),
+            slow_ns=None if slow is None else _some_nanoseconds(slow),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """
+        Return the settings by name.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def changes_to(self, other: Settings) -> dict[str, tuple[Any, Any]]:
+        """
+        Return old and new value of every setting that differs.
+        """
+        return {
+            name: (old, new)
+            for name, old in self.as_dict().items()
+            if (new := getattr(other, name)) is not old and new != old
+        }
+
+
+def _some_nanoseconds(duration: float) -> int:
+    # A duration greater than zero stays one.
+    return max(1, nanoseconds(duration))

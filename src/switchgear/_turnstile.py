@@ -1,0 +1,546 @@
+"""
+A lock and a clock around one queue.
+
+Every visit to the queue is one locked section: whoever is due is served, then
+the visitor does what it came for. Woken and told is after the lock.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+from switchgear import _bypass
+from switchgear._clock import MONOTONIC, TimerClock, checked_clock
+from switchgear._core.queue import NEVER, SLACK, Queue, Status
+from switchgear._core.token_bucket import Bucket, budget_of
+from switchgear._decision import Decision, to_seconds
+from switchgear._instance import Instance
+from switchgear._validate import nanoseconds
+from switchgear._waiting import (
+    ClockWaiter,
+    Crew,
+    Sight,
+    TaskWaiter,
+    ThreadWaiter,
+    wait_in_loop,
+    wait_in_thread,
+)
+from switchgear.errors import BurstExceeded, RateLimitExceeded
+from switchgear.events import LoopBlocked, RateLimitRefused, RateLimitWaited
+
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from collections.abc import Callable
+
+    from switchgear._clock import Clock
+    from switchgear._core.queue import Place
+    from switchgear._core.rate import Rate
+    from switchgear._waiting import Waiter
+    from switchgear.events import Event
+
+
+T = TypeVar("T")
+
+_LATE: Final = "the turn did not come in time"
+
+
+class Turnstile(Instance):
+    """
+    Let callers through the queue of a limiter, one visit at a time.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_clock",
+        "_cost",
+        "_crews",
+        "_epoch",
+        "_floor",
+        "_last",
+        "_max_waiters",
+        "_queue",
+        "_said_blocked",
+        "_ticks",
+        "_timers",
+    )
+
+    def __init__(
+        self,
+        name: str | None,
+        rates: tuple[Rate, ...],
+        max_waiters: int | None,
+        clock: Clock | None,
+    ) -> None:
+        super().__init__(name)
+        self._max_waiters = max_waiters
+        self._clock = checked_clock(clock)
+        #: The clock again, if waits must follow it instead of sleeping.
+        self._timers = self._clock if isinstance(self._clock, TimerClock) else None
+        self._last = self._clock.monotonic_ns()
+        #: What the clock says at the queue's time zero. Moved when the clock
+        #: steps back, so that the queue's time never does.
+        self._epoch = self._last
+        self._queue = Queue(budget_of(rates), 0)
+        self._crews: dict[asyncio.AbstractEventLoop, Crew] = {}
+        self._said_blocked = False
+        #: A reading from here on may take the short way through try_acquire:
+        #: one bucket, nobody queues, no pause, the clock did not step back.
+        self._floor = NEVER
+        #: Those of that bucket.
+        self._ticks = self._cost = self._capacity = 1
+        self._clear_the_way(0)
+
+    # Visits to the queue, each under the lock
+
+    def _visit(
+        self,
+        act: Callable[[int, list[Place]], T],
+        looker: Place | None = None,
+        slept: int = 0,
+    ) -> T:
+        """
+        Serve whoever is due, *act*, serve again; then wake and tell.
+
+        *act* is given the queue's time and the list of those to be woken.
+        *looker* is the queued place whose owner comes to look, after having
+        *slept* so many nanoseconds.
+        """
+        woken: list[Place] = []
+        nudged: Place | None = None
+        # Before the lock: a call inside a locked section makes convoys.
+        reading = self._clock.monotonic_ns()
+        try:
+            with self._lock:
+                now = self._now(reading)
+                if looker is not None:
+                    now = self._looked(now, looker, slept)
+                woken += self._serve(now)
+                result = act(now, woken)
+                woken += self._serve(now)
+                nudged = self._overslept()
+                self._clear_the_way(now)
+        finally:
+            self._tell(woken, nudged)
+        return result
+
+    def _now(self, reading: int) -> int:
+        """
+        Return the queue's time at *reading* of the clock.
+
+        Whoever goes the short way notes their reading in the floor; while
+        somebody is here there is no short way.
+        """
+        if reading < self._last or self._last < self._floor < NEVER:
+            # Overtaken on the way to the lock, unless the clock stepped back.
+            reading = self._clock.monotonic_ns()
+        # No call from here on: a signal handler may come in after one.
+        last = self._last
+        if last < self._floor < NEVER:
+            last = self._floor
+        self._floor = NEVER
+        if reading < last:
+            self._epoch -= last - reading
+        self._last = reading
+        return reading - self._epoch
+
+    def _clear_the_way(self, now: int) -> None:
+        """
+        Open the short way through try_acquire, if there is nothing in it.
+        """
+        queue = self._queue
+        budget = queue.budget
+        clear = False
+        if isinstance(budget, Bucket):
+            self._ticks, self._cost = budget.ticks, budget.cost
+            self._capacity = budget.capacity
+            clear = (
+                not budget.per_call
+                and self._clock is MONOTONIC
+                and not queue.bookings()
+                and queue.paused_until <= now
+            )
+        # No call from here on: a signal handler may come in after one.
+        if (
+            clear
+            and not queue.places
+            and queue.closed is None
+            and queue.budget is budget
+        ):
+            self._floor = self._last
+        else:
+            self._floor = NEVER
+
+    def _serve(self, now: int) -> list[Place]:
+        granted = self._queue.serve(now)
+        if granted and self._outbox.wants(RateLimitWaited):
+            for place in granted:
+                if place.waiter is not None:
+                    self._put(
+                        RateLimitWaited,
+                        now,
+                        limiter=self._name,
+                        tokens=place.tokens,
+                        waited=(place.turned - place.since) / 1e9,
+                    )
+        return granted
+
+    def _looked(self, now: int, looker: Place, slept: int) -> int:
+        """
+        Note what the owner of *looker* finds; return the time it is now.
+        """
+        waiter: Waiter | None = looker.waiter
+        if waiter is None:
+            return now
+        sight = waiter.sight
+        if slept and self._last == sight.reading:
+            # The clock stands still (freezegun stops it), the time does not.
+            stalled = sight.now + slept - now
+            if stalled > 0:
+                self._epoch -= stalled
+                now += stalled
+        first = self._queue.first()
+        if first is not None and first is not looker and first.waiter is not None:
+            overdue = now - self._queue.turn_of(first)
+            looker.vigilant = looker.vigilant or overdue > SLACK
+        return now
+
+    def _overslept(self) -> Place | None:
+        """
+        Return who is next if its timer is set too late.
+        """
+        place = self._queue.first_waiting()
+        if place is None:
+            return None
+        late = place.waiter.sight.alarm_at > self._queue.turn_of(place)
+        return place if late else None
+
+    def _tell(self, woken: list[Place], nudged: Place | None) -> None:
+        deaf = [
+            place
+            for place in woken
+            if place.waiter is not None and not place.waiter.wake(place)
+        ]
+        if nudged is not None and not nudged.waiter.nudge(nudged):
+            deaf.append(nudged)
+        if deaf:
+            self._visit(partial(self._bury, deaf))
+        self._outbox.deliver()
+
+    def _bury(self, deaf: list[Place], now: int, woken: list[Place]) -> None:
+        """
+        Take back what was granted to tasks of closed loops, and their places.
+        """
+        crews = {_crew_of(place) for place in deaf}
+        for crew in crews:
+            self._forget_crew(crew)
+        for place in deaf:
+            self._queue.undo(now, place)
+        for place in list(self._queue.places):
+            if place.waiter is not None and _crew_of(place) in crews:
+                self._queue.leave(now, place)
+        del woken
+
+    # Waiting: what _waiting asks for
+
+    def _look(self, place: Place, slept: int = 0) -> int:
+        return self._visit(partial(self._look_for, place), place, slept)
+
+    def _expire(self, place: Place) -> int:
+        def act(now: int, woken: list[Place]) -> int:
+            if place.status is Status.QUEUED and now >= place.deadline:
+                self._send_late(now, place)
+                woken.append(place)
+            return place.deadline - now if place.status is Status.QUEUED else 0
+
+        return self._visit(act)
+
+    def _look_for(self, place: Place, now: int, woken: list[Place]) -> int:
+        queue = self._queue
+        if place.status is Status.QUEUED and now >= place.deadline:
+            self._send_late(now, place)
+            woken.append(place)
+        if place.status is not Status.QUEUED:
+            return 0
+        alarm_at = min(queue.turn_of(place), place.deadline)
+        if place.vigilant:
+            first = queue.first()
+            alarm_at = min(alarm_at, queue.turn_of(first)) if first else alarm_at
+        place.waiter.sight = Sight(self._last, now, alarm_at)
+        return alarm_at - now
+
+    def _leave(self, place: Place, waiter: Waiter) -> None:
+        def act(now: int, woken: list[Place]) -> None:  # noqa: ARG001
+            if place.waiter is waiter and not self._queue.leave(now, place):
+                self._queue.undo(now, place)
+
+        self._visit(act)
+
+    def _dismiss(self, crew: Crew) -> None:
+        with self._lock:
+            self._forget_crew(crew)
+
+    def _forget_crew(self, crew: Crew) -> None:
+        if self._crews.get(crew.loop) is crew:
+            del self._crews[crew.loop]
+
+    # Entering
+
+    def _wait_thread(
+        self, place: Place, enter: Callable[..., int], timeout: float | None
+    ) -> None:
+        waiter: ThreadWaiter | ClockWaiter = ThreadWaiter()
+        if self._timers is not None:
+            waiter = ClockWaiter(waiter, self, self._timers)
+        wait_in_thread(self, place, waiter, partial(enter, waiter=waiter, timeout=timeout))
+        self._check(place)
+
+    async def _wait_task(
+        self, place: Place, enter: Callable[..., int], timeout: float | None
+    ) -> None:
+        import asyncio  # noqa: PLC0415 -- only programs with a loop pay for it
+
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            crew = self._crews.get(loop)
+            if crew is None:
+                crew = self._crews[loop] = Crew(loop, self)
+        waiter: TaskWaiter | ClockWaiter = TaskWaiter(crew)
+        if self._timers is not None:
+            waiter = ClockWaiter(waiter, self, self._timers)
+        await wait_in_loop(
+            self, place, waiter, crew, partial(enter, waiter=waiter, timeout=timeout)
+        )
+        self._check(place)
+
+    def _enter(
+        self, place: Place, *, waiter: Waiter | None, timeout: float | None
+    ) -> int:
+        """
+        Admit *place* at once, put it into the queue, or refuse it.
+
+        Returns nanoseconds until its turn, 0 if it was admitted. With a
+        *waiter* it will be refused once *timeout* is over; without, it stands.
+        """
+        blocks = isinstance(waiter, ThreadWaiter) and _in_event_loop()
+
+        def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
+            queue = self._queue
+            self._check_open(now, place.tokens)
+            if _bypass.active:
+                place.status = Status.GRANTED
+                return 0
+            if queue.take(now, place.tokens, None if waiter else place):
+                return 0
+            left = queue.turn(now, place.tokens) - now
+            if timeout is not None and left > nanoseconds(timeout):
+                self._refuse(
+                    now, place.tokens, left, f"the turn is not within {timeout:g} s"
+                )
+            waiting = len(queue.places)
+            if self._max_waiters is not None and waiting >= self._max_waiters:
+                self._refuse(now, place.tokens, left, f"{waiting} wait already")
+            queue.enter(now, place)
+            self._attend(now, place, waiter, timeout, left)
+            if blocks:
+                self._say_blocked(now)
+            return left
+
+        return self._visit(act)
+
+    def _join(
+        self, place: Place, *, waiter: Waiter | None, timeout: float | None
+    ) -> int:
+        """
+        Let *waiter* wait on the reserved *place*, as :meth:`_enter`.
+        """
+        blocks = isinstance(waiter, ThreadWaiter) and _in_event_loop()
+
+        def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
+            if place.status is not Status.QUEUED:
+                return 0
+            if place.waiter is not None:
+                msg = "this reservation is being waited for already"
+                raise RuntimeError(msg)
+            left = self._queue.turn_of(place) - now
+            if timeout is not None and left > nanoseconds(timeout):
+                self._queue.leave(now, place)
+                self._refuse(
+                    now, place.tokens, left, f"the turn is not within {timeout:g} s"
+                )
+            place.since = now
+            self._attend(now, place, waiter, timeout, left)
+            if blocks:
+                self._say_blocked(now)
+            return left
+
+        return self._visit(act)
+
+    def _attend(
+        self,
+        now: int,
+        place: Place,
+        waiter: Waiter | None,
+        timeout: float | None,
+        left: int,
+    ) -> None:
+        place.waiter = waiter
+        if waiter is None:
+            return
+        if timeout is not None:
+            place.deadline = now + nanoseconds(timeout)
+        if not isinstance(waiter, TaskWaiter) or waiter.crew.is_first(place):
+            waiter.sight = Sight(self._last, now, now + left)
+
+    def _check_open(self, now: int, tokens: int) -> None:
+        """
+        Refuse if the limiter is closed, or can never admit so many *tokens*.
+        """
+        budget = self._queue.budget
+        if not budget.fits(tokens):
+            self._queue.refused += 1
+            reason = "more than the burst"
+            self._put(
+                RateLimitRefused,
+                now,
+                limiter=self._name,
+                tokens=tokens,
+                retry_after=None,
+                reason=reason,
+            )
+            raise BurstExceeded(self._name, tokens=tokens, burst=budget.largest)
+        if self._queue.closed is not None:
+            self._refuse(now, tokens, None, _closed(self._queue.closed))
+
+    def _refuse(
+        self, now: int, tokens: int, left: int | None, reason: str
+    ) -> NoReturn:
+        retry_after = None if left is None else to_seconds(left)
+        self._note_refusal(now, tokens, retry_after, reason)
+        raise RateLimitExceeded(self._name, retry_after, reason)
+
+    def _note_refusal(
+        self, now: int, tokens: int, retry_after: float | None, reason: str
+    ) -> None:
+        self._queue.refused += 1
+        self._put(
+            RateLimitRefused,
+            now,
+            limiter=self._name,
+            tokens=tokens,
+            retry_after=retry_after,
+            reason=reason,
+        )
+
+    def _send_late(self, now: int, place: Place) -> None:
+        place.turned = self._queue.turn_of(place)
+        if self._queue.leave(now, place, Status.LATE):
+            left = to_seconds(place.turned - now)
+            self._note_refusal(now, place.tokens, left, _LATE)
+
+    def _check(self, place: Place) -> None:
+        """
+        Raise what became of *place*, unless it was admitted.
+        """
+        status = place.status
+        if status is Status.LATE:
+            left = to_seconds(max(0, place.turned - place.deadline))
+            raise RateLimitExceeded(self._name, left, _LATE)
+        if status is Status.TOO_LARGE:
+            largest = self._queue.budget.largest
+            raise BurstExceeded(self._name, tokens=place.tokens, burst=largest)
+        if status is Status.CLOSED:
+            raise RateLimitExceeded(
+                self._name, None, _closed(self._queue.closed or "")
+            )
+        if status is Status.LEFT:
+            raise RateLimitExceeded(
+                self._name, None, "the reservation was cancelled"
+            )
+
+    def _decide(self, tokens: int) -> Decision:
+        def act(now: int, woken: list[Place]) -> Decision:  # noqa: ARG001
+            queue = self._queue
+            if not queue.budget.fits(tokens):
+                self._check_open(now, tokens)
+            if _bypass.active or queue.take(now, tokens):
+                return Decision(True, 0.0, queue.takeable(now))  # noqa: FBT003
+            retry_after, reason = None, "closed"
+            if queue.closed is None:
+                retry_after = to_seconds(queue.turn(now, tokens) - now)
+                reason = "no token is free"
+            self._note_refusal(now, tokens, retry_after, reason)
+            return Decision(False, retry_after, queue.takeable(now))  # noqa: FBT003
+
+        return self._visit(act)
+
+    # What reservations ask for
+
+    def _delay(self, place: Place) -> float:
+        def act(now: int, woken: list[Place]) -> float:  # noqa: ARG001
+            if place.status is Status.GRANTED:
+                return 0.0
+            if place.status is Status.QUEUED:
+                return to_seconds(self._queue.turn_of(place) - now)
+            return math.inf
+
+        return self._visit(act)
+
+    def _settle(self, place: Place, actual: int) -> bool:
+        return self._visit(lambda now, _: self._queue.settle(now, place, actual))
+
+    def _cancel(self, place: Place) -> bool:
+        def act(now: int, woken: list[Place]) -> bool:
+            if place.status is Status.QUEUED and place.settled is None:
+                woken.append(place)
+                return self._queue.leave(now, place)
+            return self._queue.settle(now, place, 0)
+
+        return self._visit(act)
+
+    # Small matters
+
+    def _idle(self) -> bool:
+        """
+        Answer whether forgetting this limiter would change nothing.
+        """
+        return not self._outbox.has_listeners() and self._visit(
+            lambda now, _: self._queue.is_idle(now)
+        )
+
+    def _say_blocked(self, now: int) -> None:
+        if not self._said_blocked:
+            self._said_blocked = True
+            self._put(LoopBlocked, now, limiter=self._name)
+
+    def _put(self, event_type: type[Event], now: int, **fields: Any) -> None:
+        if self._outbox.wants(event_type):
+            at = (now + self._epoch) / 1e9
+            self._outbox.put(event_type(at=at, **fields))
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._crews = {}
+        self._floor = NEVER
+        self._queue.forget(self._last - self._epoch)
+
+
+def _closed(reason: str) -> str:
+    return f"closed: {reason}" if reason else "closed"
+
+
+def _crew_of(place: Place) -> Crew | None:
+    waiter = place.waiter
+    if isinstance(waiter, ClockWaiter):
+        waiter = waiter.inner
+    return waiter.crew if isinstance(waiter, TaskWaiter) else None
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from switchgear import _fork
+
+
+PATIENCE = 20.0
+
+
+class Owner:
+    """
+    Own a lock that a forked child must not inherit held.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.told = 0
+
+    def _after_fork(self):
+        self.lock = threading.Lock()
+        self.told += 1
+
+
+@pytest.fixture
+def owner():
+    """
+    An owner that is told in forked children.
+    """
+    owner = Owner()
+    _fork.track(owner)
+    return owner
+
+
+class TestTrack:
+    def test_held_lock_is_replaced_in_the_child(self, owner, in_child):
+        """
+        If another thread holds a lock while the parent forks, the child has a
+        lock of its own, and the parent keeps the held one.
+        """
+        held = threading.Event()
+        leave = threading.Event()
+
+        def hold():
+            with owner.lock:
+                held.set()
+                assert leave.wait(PATIENCE)
+
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        assert held.wait(PATIENCE)
+
+        def child():
+            with owner.lock:
+                assert 1 == owner.told
+
+        in_child(child)
+
+        assert owner.lock.locked()
+        assert 0 == owner.told
+
+        leave.set()
+        thread.join(PATIENCE)
+
+    def test_tracking_keeps_nothing_alive(self):
+        """
+        If nobody else holds an owner, it is collected.
+        """
+        owner = Owner()
+        _fork.track(owner)
+        watch = weakref.ref(owner)
+        del owner
+        gc.collect()
+
+        assert watch() is None
+
+    def test_untracked_owners_are_left_to_their_container(self, owner, in_child):
+        """
+        If a container tells its own, the process does not tell them as well.
+        """
+        _fork.untrack(owner)
+        _fork.untrack(owner)
+
+        def child():
+            assert 0 == owner.told
+
+        in_child(child)
+
+
+class TestAfterForkInChild:
+    def test_one_that_fails_does_not_keep_the_others_from_their_locks(self, owner):
+        """
+        If a thread was just making an object while another forked, that one
+        may fail; all others are told, and the error is shown.
+        """
+
+        class HalfMade:
+            def _after_fork(self):
+                raise AttributeError("_lock")
+
+        halves = [HalfMade(), HalfMade()]
+        more = [Owner() for _ in range(8)]
+        for one in (*halves, *more):
+            _fork.track(one)
+        try:
+            with pytest.raises(ExceptionGroup) as caught:
+                _fork._after_fork_in_child()
+        finally:
+            for one in halves:
+                _fork.untrack(one)
+
+        assert 2 == len(caught.value.exceptions)
+        assert [1] * 9 == [one.told for one in (owner, *more)]
