@@ -566,9 +566,7 @@ class TestSubscribingInside:
             __slots__ = ()
 
         subscriptions.__class__ = Watched
-        Watched._change = lambda self, how: (
-            change(how) if nested else interrupted(how)
-        )
+        Watched._change = lambda self, how: change(how) if nested else interrupted(how)
         subscriptions.add(mine.append)
 
         assert 2 == len(subscriptions._who)

@@ -7,15 +7,12 @@ tests need is in :mod:`switchgear.testing`.
 
 from __future__ import annotations
 
-from switchgear._breaker import (
-    BreakerSnapshot,
-    CircuitBreaker,
-    CountWindow,
-    Permit,
-    TimeWindow,
-)
+from switchgear._breaker import BreakerSnapshot, CircuitBreaker, WindowSnapshot
 from switchgear._clock import Clock, TimerClock, TimerHandle
+from switchgear._core.rate import Rate
+from switchgear._core.windows import CountWindow, TimeWindow
 from switchgear._counter import AtomicCounter
+from switchgear._decision import Decision
 from switchgear._decorators import (
     breaker_of,
     circuit_protected,
@@ -24,11 +21,12 @@ from switchgear._decorators import (
     rate_limited,
 )
 from switchgear._keyed import Keyed
-from switchgear._core.rate import Rate
 from switchgear._limiter import RateLimiter
 from switchgear._limiter_snapshot import LimiterSnapshot, RateSnapshot
 from switchgear._listeners import Listener, subscribe
+from switchgear._permit import Guard, Permit
 from switchgear._registry import Registry, registry
+from switchgear._reservation import Reservation
 from switchgear._set import ThreadSafeSet
 from switchgear.errors import (
     BurstExceeded,
@@ -54,6 +52,8 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "CountWindow",
+    "Decision",
+    "Guard",
     "Keyed",
     "LimiterSnapshot",
     "Listener",
@@ -63,6 +63,7 @@ __all__ = [
     "RateLimiter",
     "RateSnapshot",
     "Registry",
+    "Reservation",
     "StoreError",
     "SwitchgearError",
     "ThreadSafeSet",
@@ -70,6 +71,7 @@ __all__ = [
     "TimerClock",
     "TimerHandle",
     "UnknownNameError",
+    "WindowSnapshot",
     "breaker_of",
     "circuit_protected",
     "limiter_of",

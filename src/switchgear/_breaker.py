@@ -799,8 +799,10 @@ class CircuitBreaker(Instance):
                 failure = previous
                 if step.circuit is not circuit:
                     failure = _failure_after(step, error, previous)
-                if told[0] is failure or not self._tells(step):
-                    events = self._events_of(step, told[1])
+                events = ()
+                if not step.transitions or told[0] is failure or not self._tells(step):
+                    if step.transitions:
+                        events = self._events_of(step, told[1])
                     if self._commit(policy, circuit, step, failure, reported=call):
                         self._put(events)
                         break
@@ -961,8 +963,6 @@ class CircuitBreaker(Instance):
         return False
 
     def _events_of(self, step: Step, last_failure: str | None) -> tuple[Event, ...]:
-        if not step.transitions:
-            return ()
         observing = step.circuit.override is OBSERVING
         build = self._observed if observing else self._transited
         events = [build(one, last_failure) for one in step.transitions]

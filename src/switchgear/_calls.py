@@ -182,7 +182,10 @@ def _closed(function: Function, circuit: Circuit) -> Function:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
-        if breaker is None or not is_done or not (generation := breaker._closed):
+        if breaker is None or not is_done:
+            return anyhow(*args, **kwargs)
+        generation = breaker._closed
+        if not generation:
             return anyhow(*args, **kwargs)
         breaker._tick()
         try:
@@ -203,7 +206,10 @@ def _closed_coroutine(function: Function, circuit: Circuit) -> Function:
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
-        if breaker is None or not (generation := breaker._closed):
+        if breaker is None:
+            return await anyhow(*args, **kwargs)
+        generation = breaker._closed
+        if not generation:
             return await anyhow(*args, **kwargs)
         breaker._tick()
         try:

@@ -39,10 +39,44 @@ from switchgear._registry import Cell, Registry, caller
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
+    from typing import TypedDict, Unpack
 
     from switchgear._attempts import Function
+    from switchgear._clock import Clock
     from switchgear._core.outcomes import Matcher
+    from switchgear._core.rate import Rate
+    from switchgear._core.windows import CountWindow, TimeWindow
+    from switchgear._registry import LimiterDefinition
+
+    class CircuitDefinition(TypedDict, total=False):
+        """
+        Define a breaker, apart from what a function judges for itself.
+        """
+
+        threshold: int | None
+        cooldown: float
+        window: CountWindow | TimeWindow | None
+        slow_call_seconds: float | None
+        half_open_probes: int
+        successes_to_close: int
+        probe_timeout: float | None
+        cooldown_factor: float
+        max_cooldown: float | None
+        jitter: float
+        clock: Clock | None
+        store: None
+        max_keys: int
+
+    class ProtectedDefinition(CircuitDefinition, total=False):
+        """
+        Define a limiter and a breaker of one name.
+        """
+
+        calls_per_second: float
+        burst: int
+        rates: Iterable[Rate]
+        max_waiters: int | None
 
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
@@ -71,7 +105,7 @@ def rate_limited(
     key: Hashable | Callable[..., Hashable] = None,
     timeout: float | None = None,
     registry: Registry | None = None,
-    **definition: Any,
+    **definition: Unpack[LimiterDefinition],
 ) -> Decorator:
     """
     Make each call of a function wait for its turn.
@@ -129,7 +163,7 @@ def circuit_protected(
     failure_when: Callable[[Any], bool] | Own | None = OWN,
     ignore: Matcher | Own = OWN,
     registry: Registry | None = None,
-    **definition: Any,
+    **definition: Unpack[CircuitDefinition],
 ) -> Decorator:
     """
     Refuse the calls of a function while its circuit is open, else judge them.
@@ -208,7 +242,7 @@ def protected(
     failure_when: Callable[[Any], bool] | Own | None = OWN,
     ignore: Matcher | Own = OWN,
     registry: Registry | None = None,
-    **definition: Any,
+    **definition: Unpack[ProtectedDefinition],
 ) -> Decorator:
     """
     Protect a function with the circuit and the limiter of one name.
@@ -229,7 +263,7 @@ def protected(
         ignore: As for :func:`circuit_protected`.
         registry: Where the name is looked up; None for the default one.
         definition: Settings of :class:`RateLimiter` and of
-            :class:`CircuitBreaker`; *clock* and *store* are for both. Each is
+            :class:`CircuitBreaker`; *clock*, *max_keys* and *store* are for both. Each is
             defined only if there is a setting for it.
 
     Raises:
@@ -263,10 +297,10 @@ def protected(
 
 #: Settings of a limiter, and those it shares with a breaker.
 _LIMITER: Final = frozenset({"burst", "calls_per_second", "max_waiters", "rates"})
-_SHARED: Final = frozenset({"clock", "store"})
+_SHARED: Final = frozenset({"clock", "max_keys", "store"})
 
 
-def _split(definition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(definition: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     for_limiter = {
         key: value
         for key, value in definition.items()
@@ -462,7 +496,7 @@ def _lookup(
     given: T | Keyed[T] | str,
     key: Hashable | Callable[..., Hashable],
     registry: Registry | None,
-    definition: dict[str, Any],
+    definition: Any,
 ) -> Lookup[T]:
     """
     Return what finds the instance of *kind*, by name or because it is given.
@@ -490,7 +524,7 @@ def _lookup_by_name(
     name: str,
     key_of: Callable[..., Hashable] | None,
     registry: Registry | None,
-    definition: dict[str, Any],
+    definition: Any,
 ) -> Lookup[T]:
     _validate.required_name("name", name)
     home = _registry.registry if registry is None else registry

@@ -119,7 +119,7 @@ class RateLimiter(Turnstile):
         # Before the lock: a call inside a locked section makes convoys.
         reading = time.monotonic_ns()
         queue = self._queue
-        spare = -1
+        spare: int = -1
         with self._lock:
             # The short way, spelled out here and in _take(): a call more would
             # cost a tenth of all. Nothing in it calls anything, so that a
@@ -131,7 +131,7 @@ class RateLimiter(Turnstile):
                 state = queue.state
                 cost = self._cost
                 least = now - self._capacity
-                if state < least:
+                if state < least:  # noqa: PLR1730 -- max() is a call
                     state = least
                 state += tokens * cost
                 if state <= now:
@@ -170,7 +170,10 @@ class RateLimiter(Turnstile):
         self._wait_thread(place, self._enter, optional_seconds("timeout", timeout))
 
     async def wait_async(
-        self, tokens: int = 1, *, timeout: float | None = None
+        self,
+        tokens: int = 1,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- it decides at once
     ) -> None:
         """
         Suspend the task until *tokens* are admitted, in turn.
@@ -185,9 +188,7 @@ class RateLimiter(Turnstile):
         limit = optional_seconds("timeout", timeout)
         await self._wait_task(place, self._enter, limit)
 
-    def reserve(
-        self, tokens: int = 1, *, max_wait: float | None = None
-    ) -> Reservation:
+    def reserve(self, tokens: int = 1, *, max_wait: float | None = None) -> Reservation:
         """
         Take a place in the queue without waiting for the turn.
 
@@ -298,7 +299,7 @@ class RateLimiter(Turnstile):
         calls_per_second: float | Unchanged = UNCHANGED,
         burst: int | Unchanged = UNCHANGED,
         rates: Iterable[Rate] | Unchanged = UNCHANGED,
-        max_waiters: int | None | Unchanged = UNCHANGED,
+        max_waiters: int | Unchanged | None = UNCHANGED,
     ) -> None:
         """
         Go on with other settings; what is left out stays as it is.
@@ -368,9 +369,7 @@ class RateLimiter(Turnstile):
         """
         Return what there is to know, as of now.
         """
-        return self._visit(
-            lambda now, _: snapshot_of(self._name, self._queue, now)
-        )
+        return self._visit(lambda now, _: snapshot_of(self._name, self._queue, now))
 
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
@@ -392,7 +391,7 @@ class RateLimiter(Turnstile):
             if reading >= self._floor:
                 now = (reading - self._epoch) * self._ticks
                 state = queue.state
-                if state < now - self._capacity:
+                if state < now - self._capacity:  # noqa: PLR1730 -- max() is a call
                     state = now - self._capacity
                 state += self._cost
                 if state <= now:

@@ -105,5 +105,7 @@ def checked_max_waiters(value: Any) -> int | None:
 
 
 def _pace(calls_per_second: Any, burst: Any) -> Rate:
-    pace = real("calls_per_second", calls_per_second, minimum=MIN_RATE, maximum=MAX_RATE)
+    pace = real(
+        "calls_per_second", calls_per_second, minimum=MIN_RATE, maximum=MAX_RATE
+    )
     return Rate(pace, burst=burst)

@@ -267,22 +267,19 @@ class _AgedTable:
         """
         with self.lock:
             while True:
-                version, changed = self.version, object()
-                if self.buckets.get(hashed, ()) is not bucket:
+                version, there, turns = self._read(hashed)
+                if there is not bucket:
                     return False
+                changed = object()
                 turn = self.turn
-                if bucket:
-                    items = (*bucket, item)
-                    turns = (*self.turns[hashed], turn)
-                else:
-                    items, turns = (item,), (turn,)
+                items, turns = (*bucket, item), (*turns, turn)
                 full = len(self.order) >= self.max_size
-                if full:
-                    # The bucket is held until the lock is released: an item
-                    # may have a finaliser.
-                    first, old_hash, left, left_turns, held = self._oldest()
-                    if old_hash == hashed:
-                        items, turns = (*left, item), (*left_turns, turn)
+                # The bucket is held until the lock is released: its item may
+                # have a finaliser.
+                oldest = self._oldest(turn) if full else _NOTHING
+                first, old_hash, left, left_turns, _held = oldest
+                if full and old_hash == hashed:
+                    items, turns = (*left, item), (*left_turns, turn)
                 if self.version is not version:
                     continue
                 self.version = changed
@@ -307,12 +304,12 @@ class _AgedTable:
         """
         with self.lock:
             while True:
-                version, changed = self.version, object()
-                if self.buckets.get(hashed, ()) is not bucket:
+                version, there, turns = self._read(hashed)
+                if there is not bucket:
                     return False
-                left = _without(bucket, index)
-                turn = self.turns[hashed][index]
-                left_turns = _without(self.turns[hashed], index)
+                changed = object()
+                turn = turns[index]
+                left, left_turns = _without(bucket, index), _without(turns, index)
                 if self.version is not version:
                     continue
                 self.version = changed
@@ -348,22 +345,40 @@ class _AgedTable:
         # Finalisers of items, if any, run here.
         del forgotten
 
-    def _oldest(self) -> tuple[int, int, Bucket, tuple[int, ...], Bucket]:
+    def _read(self, hashed: int) -> tuple[object, Bucket, tuple[int, ...]]:
         """
-        Find the item that was added longest ago. No turn is passed twice.
+        Return the version, and the bucket and turns it has under *hashed*.
+        """
+        # No call in between, not even get(): the three belong together.
+        version = self.version
+        bucket = self.buckets[hashed] if hashed in self.buckets else ()  # noqa: SIM401
+        turns = self.turns[hashed] if hashed in self.turns else ()  # noqa: SIM401
+        return version, bucket, turns
 
-        Return its turn and hash, what is left of both tuples without it, and
-        its bucket.
+    def _oldest(self, turn: int) -> _Oldest:
+        """
+        Find the item that was added longest ago, before *turn*.
+
+        No turn is passed twice. If the set was used meanwhile, what is
+        returned may be anything; the version tells.
         """
         first = self.first
-        while first not in self.order:
+        while first < turn and first not in self.order:
             first += 1
+        if first not in self.order:
+            return _NOTHING
         hashed = self.order[first]
         bucket, turns = self.buckets[hashed], self.turns[hashed]
         if len(turns) == 1:
             return first, hashed, (), (), bucket
         index = turns.index(first)
         return first, hashed, _without(bucket, index), _without(turns, index), bucket
+
+
+#: The turn and hash of an item, what both tuples are without it, its bucket.
+_Oldest = tuple[int, int, Bucket, tuple[int, ...], Bucket]
+
+_NOTHING: _Oldest = (0, 0, (), (), ())
 
 
 def _index(bucket: Bucket, item: object) -> int:

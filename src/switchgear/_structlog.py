@@ -135,13 +135,19 @@ class LogListener:
     is written without any.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_storms")
+    __slots__ = ("__weakref__", "_lock", "_others", "_storms")
 
     def __init__(self) -> None:
+        self._after_fork()
+        _fork.track(self)
+
+    def _after_fork(self) -> None:
+        # What was counted before is the parent's to tell.
         self._lock = RLock()
         #: In the order of the last lines about them, the longest ago first.
         self._storms: dict[_Who, _Storm] = {}
-        _fork.track(self)
+        #: For those that find no room there.
+        self._others: dict[_Who, _Storm] = {}
 
     def __call__(self, event: events.Event, /) -> None:
         """
@@ -165,15 +171,17 @@ class LogListener:
 
     def _refused(self, who: _Who, event: _Refusal) -> None:
         now = event.at
+        storms = self._storms
         if (
-            len(self._storms) >= MAX_SUMMARIES
-            and who not in self._storms
+            len(storms) >= MAX_SUMMARIES
+            and who not in storms
             and not self._forget_oldest(now)
         ):
+            storms = self._others
             who = (who[0], OTHERS)
         fresh = _Storm()
         with self._lock:
-            storm = self._storms.setdefault(who, fresh)
+            storm = storms.setdefault(who, fresh)
             count = storm.count + 1
             # A clock that stepped back starts anew.
             due = not 0 <= now - storm.told_at < SUMMARY_SECONDS
@@ -181,9 +189,9 @@ class LogListener:
                 storm.count = 0
                 storm.latest = None
                 storm.told_at = now
-                if who in self._storms:
-                    del self._storms[who]
-                self._storms[who] = storm
+                if who in storms:
+                    del storms[who]
+                storms[who] = storm
             else:
                 storm.count = count
                 storm.latest = event
@@ -224,11 +232,6 @@ class LogListener:
         if latest is not None:
             _summary(who, latest, count)
         _line(event)
-
-    def _after_fork(self) -> None:
-        # What was counted so far is the parent's to tell.
-        self._lock = RLock()
-        self._storms = {}
 
 
 def write(

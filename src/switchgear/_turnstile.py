@@ -236,7 +236,7 @@ class Turnstile(Instance):
         """
         Take back what was granted to tasks of closed loops, and their places.
         """
-        crews = {_crew_of(place) for place in deaf}
+        crews = {crew for place in deaf if (crew := _crew_of(place)) is not None}
         for crew in crews:
             self._forget_crew(crew)
         for place in deaf:
@@ -294,25 +294,32 @@ class Turnstile(Instance):
     def _wait_thread(
         self, place: Place, enter: Callable[..., int], timeout: float | None
     ) -> None:
-        waiter: ThreadWaiter | ClockWaiter = ThreadWaiter()
-        if self._timers is not None:
-            waiter = ClockWaiter(waiter, self, self._timers)
-        wait_in_thread(self, place, waiter, partial(enter, waiter=waiter, timeout=timeout))
+        inner = ThreadWaiter()
+        waiter = (
+            inner if self._timers is None else ClockWaiter(inner, self, self._timers)
+        )
+        wait_in_thread(
+            self, place, waiter, partial(enter, waiter=waiter, timeout=timeout)
+        )
         self._check(place)
 
     async def _wait_task(
-        self, place: Place, enter: Callable[..., int], timeout: float | None
+        self,
+        place: Place,
+        enter: Callable[..., int],
+        timeout: float | None,  # noqa: ASYNC109 -- the queue decides on it
     ) -> None:
-        import asyncio  # noqa: PLC0415 -- only programs with a loop pay for it
+        import asyncio  # only programs with a loop pay for it
 
         loop = asyncio.get_running_loop()
         with self._lock:
             crew = self._crews.get(loop)
             if crew is None:
                 crew = self._crews[loop] = Crew(loop, self)
-        waiter: TaskWaiter | ClockWaiter = TaskWaiter(crew)
-        if self._timers is not None:
-            waiter = ClockWaiter(waiter, self, self._timers)
+        inner = TaskWaiter(crew)
+        waiter = (
+            inner if self._timers is None else ClockWaiter(inner, self, self._timers)
+        )
         await wait_in_loop(
             self, place, waiter, crew, partial(enter, waiter=waiter, timeout=timeout)
         )
@@ -417,9 +424,7 @@ class Turnstile(Instance):
         if self._queue.closed is not None:
             self._refuse(now, tokens, None, _closed(self._queue.closed))
 
-    def _refuse(
-        self, now: int, tokens: int, left: int | None, reason: str
-    ) -> NoReturn:
+    def _refuse(self, now: int, tokens: int, left: int | None, reason: str) -> NoReturn:
         retry_after = None if left is None else to_seconds(left)
         self._note_refusal(now, tokens, retry_after, reason)
         raise RateLimitExceeded(self._name, retry_after, reason)
@@ -455,13 +460,9 @@ class Turnstile(Instance):
             largest = self._queue.budget.largest
             raise BurstExceeded(self._name, tokens=place.tokens, burst=largest)
         if status is Status.CLOSED:
-            raise RateLimitExceeded(
-                self._name, None, _closed(self._queue.closed or "")
-            )
+            raise RateLimitExceeded(self._name, None, _closed(self._queue.closed or ""))
         if status is Status.LEFT:
-            raise RateLimitExceeded(
-                self._name, None, "the reservation was cancelled"
-            )
+            raise RateLimitExceeded(self._name, None, "the reservation was cancelled")
 
     def _decide(self, tokens: int) -> Decision:
         def act(now: int, woken: list[Place]) -> Decision:  # noqa: ARG001
@@ -469,13 +470,13 @@ class Turnstile(Instance):
             if not queue.budget.fits(tokens):
                 self._check_open(now, tokens)
             if _bypass.active or queue.take(now, tokens):
-                return Decision(True, 0.0, queue.takeable(now))  # noqa: FBT003
+                return Decision(True, 0.0, queue.takeable(now))
             retry_after, reason = None, "closed"
             if queue.closed is None:
                 retry_after = to_seconds(queue.turn(now, tokens) - now)
                 reason = "no token is free"
             self._note_refusal(now, tokens, retry_after, reason)
-            return Decision(False, retry_after, queue.takeable(now))  # noqa: FBT003
+            return Decision(False, retry_after, queue.takeable(now))
 
         return self._visit(act)
 
@@ -543,4 +544,4 @@ def _crew_of(place: Place) -> Crew | None:
 
 def _in_event_loop() -> bool:
     asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 -- documented

@@ -1,0 +1,159 @@
+"""
+What ``import switchgear`` costs, brings along, and offers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from pathlib import Path
+
+import pytest
+
+import switchgear
+
+
+BUDGET_MS = 15.0
+
+#: Needed by few, or late, and dear.
+LATE = {
+    "aiohttp",
+    "asyncio",
+    "concurrent.futures",
+    "decimal",
+    "httpx",
+    "logging",
+    "pickle",
+    "prometheus_client",
+    "pytest",
+    "redis",
+    "requests",
+    "rich",
+    "socket",
+    "structlog",
+    "tomllib",
+}
+
+COST = """
+import json, time
+start = time.{clock}()
+import wrapt
+middle = time.{clock}()
+import switchgear
+end = time.{clock}()
+print(json.dumps([middle - start, end - middle]))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """
+    Run code in a fresh interpreter that keeps its bytecode; load its JSON.
+    """
+    kept = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    kept["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
+    # The source under test, wherever it is installed.
+    kept["PYTHONPATH"] = str(Path(switchgear.__file__).parents[1])
+
+    def run(code):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=kept,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        return json.loads(done.stdout)
+
+    return run
+
+
+class TestImport:
+    """
+    ``import switchgear``.
+    """
+
+    def test_adds_a_few_milliseconds_to_wrapt(self, run):
+        """
+        If switchgear is imported after wrapt, it takes at most 15 ms more.
+
+        Processor time, in the best of a few runs: other processes do not count.
+        """
+        code = COST.format(clock="process_time")
+        run(code)  # compiles
+
+        best = min(run(code)[1] for _ in range(7))
+
+        assert best * 1e3 <= BUDGET_MS
+
+    def test_starts_no_thread(self, run):
+        """
+        If switchgear is imported, the main thread is the only one.
+        """
+        code = "import json, switchgear, threading; print(threading.active_count())"
+
+        assert run(code) == 1
+
+    def test_leaves_heavy_modules_for_later(self, run):
+        """
+        If switchgear is imported, what few need or only later is not.
+        """
+        code = """
+import json, sys
+import wrapt
+before = set(sys.modules)
+import switchgear
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+        assert LATE & set(run(code)) == set()
+
+
+class TestFrontDoor:
+    """
+    ``switchgear.__all__``.
+    """
+
+    def test_all_is_sorted_and_there(self):
+        """
+        If a name is listed, it exists; the list is in order.
+        """
+        assert sorted(switchgear.__all__) == switchgear.__all__
+        assert all(hasattr(switchgear, name) for name in switchgear.__all__)
+
+    def test_nothing_else_is_public(self):
+        """
+        If a name has no underscore, it is listed or a public module.
+        """
+        public = {name for name in vars(switchgear) if not name.startswith("_")}
+
+        assert {"annotations", "errors", "events", "testing"} >= public - set(
+            switchgear.__all__
+        )
+
+    def test_classes_say_where_they_are_found(self):
+        """
+        If a class is exported, tracebacks and pickles name it as users do.
+        """
+        for name in switchgear.__all__:
+            public = getattr(switchgear, name)
+            if isinstance(public, type):
+                assert (public.__module__, public.__qualname__) == ("switchgear", name)
+
+    def test_errors_are_all_exported(self):
+        """
+        If an error is defined, it is exported.
+        """
+        from switchgear import errors
+
+        defined = {
+            name
+            for name, value in vars(errors).items()
+            if isinstance(value, type) and issubclass(value, Exception)
+        }
+
+        assert defined <= set(switchgear.__all__)

@@ -1,0 +1,126 @@
+"""
+What the README and the docstrings show, run as it stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+
+from pathlib import Path
+
+import pytest
+
+from switchgear.testing import isolated_registry
+
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+MODULES = sorted((ROOT / "src").rglob("*.py"))
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks():
+    """
+    Yield the language, the first line's number and the text of each example.
+    """
+    text = README.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        yield found[1], text.count("\n", 0, found.start(2)), found[2]
+
+
+def docstrings():
+    """
+    Yield a doctest for each docstring that has examples.
+    """
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    parser = doctest.DocTestParser()
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            text = ast.get_docstring(node) if isinstance(node, documented) else None
+            if text and ">>>" in text:
+                name = f"{path.stem}.{getattr(node, 'name', '')}"
+                line = node.body[0].lineno - 1
+                yield parser.get_doctest(text, {}, name, str(path), line)
+
+
+def check(example):
+    """
+    Run a doctest; fail with its own report.
+    """
+    report = []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    outcome = runner.run(example, out=report.append)
+
+    assert outcome.attempted > 0
+    assert outcome.failed == 0, "".join(report)
+
+
+class TestReadme:
+    """
+    README.md.
+    """
+
+    def test_examples_run(self):
+        """
+        If a reader types the examples in order, each does what it says.
+        """
+        names = {"__name__": "readme"}
+        parser = doctest.DocTestParser()
+        ran = 0
+
+        with isolated_registry():
+            for language, line, text in blocks():
+                if language == "python":
+                    # The line numbers of a failure are those of the file.
+                    exec(compile("\n" * line + text, README, "exec"), names)  # noqa: S102
+                    ran += 1
+                elif language == "pycon":
+                    check(parser.get_doctest(text, names, "README", str(README), line))
+                    ran += 1
+
+        assert ran >= 3
+
+    def test_its_commands_are_targets(self):
+        """
+        If the README names a make target, the Makefile has it.
+        """
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+
+        named = set(re.findall(r"make ([a-z]+)", README.read_text(encoding="utf-8")))
+
+        assert {"demo", "test"} <= named
+        assert named <= targets
+
+    def test_its_tree_of_errors_is_the_true_one(self):
+        """
+        If the README shows an error below another, it is one of that kind.
+        """
+        import switchgear
+
+        (text,) = [text for _, _, text in blocks() if "SwitchgearError" in text]
+        parents = []
+        for line in text.splitlines():
+            name = re.search(r"\w+", line)
+            depth = name.start() // 4
+            error = getattr(switchgear, name[0])
+            parents[depth:] = [error]
+
+            assert depth == 0 or issubclass(error, parents[depth - 1])
+
+
+class TestDocstrings:
+    """
+    The docstrings of the source.
+    """
+
+    @pytest.mark.parametrize("example", list(docstrings()), ids=lambda one: one.name)
+    def test_examples_run(self, example):
+        """
+        If a docstring has an example, it does what it says.
+        """
+        with isolated_registry():
+            check(example)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from switchgear import _bypass, _listeners
+from switchgear._listeners import Outbox
+from switchgear._registry import registry
+from switchgear.events import LimiterClosed, LimiterEvent, LimiterReopened
+from switchgear.testing import capture_events, disabled, isolated_registry
+
+
+PATIENCE = 20.0
+
+
+class TestIsolatedRegistry:
+    def test_names_start_afresh_inside_and_are_back_after(self):
+        """
+        If a test isolates the registry, names of before are unknown inside,
+        and names of inside are unknown after; what was there is there again.
+        """
+        with isolated_registry() as outer:
+            before = registry.counter("before")
+
+            assert registry is outer
+
+            with isolated_registry():
+                assert "before" not in registry
+
+                inside = registry.counter("before")
+                registry.counter("inside")
+
+                assert inside is not before
+
+            assert before is registry.counter("before")
+            assert "inside" not in registry
+
+        assert "before" not in registry
+
+    def test_registry_is_restored_whatever_the_block_did(self):
+        """
+        If the block fails, the registry is as it was before.
+        """
+        with isolated_registry():
+            before = registry.counter("before")
+            with pytest.raises(ValueError, match="no"), isolated_registry():
+                registry.counter("inside")
+                raise ValueError("no")
+
+            assert before is registry.counter("before")
+            assert "inside" not in registry
+
+
+class TestCaptureEvents:
+    def test_events_are_collected_inside_only(self):
+        """
+        If something happens within the block, it is in the list, which stays.
+        """
+        outbox = Outbox()
+        happened = [LimiterReopened(at=float(at), limiter="images") for at in range(3)]
+        outbox.put(happened[0])
+        outbox.deliver()
+        with capture_events() as captured:
+            outbox.put(happened[1])
+            outbox.deliver()
+
+            assert [happened[1]] == captured
+
+        outbox.put(happened[2])
+        outbox.deliver()
+
+        assert [happened[1]] == captured
+
+    def test_types_choose(self):
+        """
+        If types are named, only they and their subclasses are collected.
+        """
+        outbox = Outbox()
+        reopened = LimiterReopened(at=1.0, limiter="images")
+        closed = LimiterClosed(at=2.0, limiter="images", reason="", waiting=0)
+        with (
+            capture_events(LimiterClosed) as some,
+            capture_events(LimiterEvent) as all_of_them,
+        ):
+            outbox.put(reopened)
+            outbox.put(closed)
+            outbox.deliver()
+
+        assert [closed] == some
+        assert [reopened, closed] == all_of_them
+
+    def test_subscription_ends_whatever_the_block_did(self):
+        """
+        If the block fails, nobody listens any more.
+        """
+        before = _listeners.EVERYWHERE._who
+        with pytest.raises(ValueError, match="no"), capture_events():
+            raise ValueError("no")
+
+        assert before == _listeners.EVERYWHERE._who
+
+    def test_what_is_no_event_class_is_refused(self):
+        """
+        If a type is no event class, that is said at once.
+        """
+        with pytest.raises(TypeError, match="event_types must be"), capture_events(int):
+            assert False
+
+
+class TestDisabled:
+    def test_protection_is_off_inside_only(self):
+        """
+        If blocks nest or fail, protection is back when the last one ends.
+        """
+        assert 0 == _bypass.active
+
+        with disabled():
+            assert 1 == _bypass.active
+
+            with pytest.raises(ValueError, match="no"), disabled():
+                assert 2 == _bypass.active
+                raise ValueError("no")
+
+            assert 1 == _bypass.active
+        assert 0 == _bypass.active
+
+    def test_blocks_of_several_threads_overlap(self):
+        """
+        If threads open and close blocks at once, none is lost from the count.
+        """
+        barrier = threading.Barrier(5)
+
+        def body():
+            for _ in range(300):
+                with disabled():
+                    assert _bypass.active
+            barrier.wait(PATIENCE)
+            with disabled():
+                barrier.wait(PATIENCE)
+                barrier.wait(PATIENCE)
+
+        threads = [threading.Thread(target=body, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        barrier.wait(PATIENCE)
+        barrier.wait(PATIENCE)
+
+        assert 4 == _bypass.active
+
+        barrier.wait(PATIENCE)
+        for thread in threads:
+            thread.join(PATIENCE)
+
+        assert 0 == _bypass.active
+
+    def test_child_can_open_a_block_though_the_parent_was_at_it(self, in_child):
+        """
+        If the parent forks while a thread opens a block, the child can open one.
+        """
+        from switchgear.testing import _isolation
+
+        held = threading.Event()
+        leave = threading.Event()
+
+        def hold():
+            with _isolation._depth._lock:
+                held.set()
+                assert leave.wait(PATIENCE)
+
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        assert held.wait(PATIENCE)
+
+        def child():
+            with disabled():
+                assert _bypass.active
+
+        in_child(child)
+        leave.set()
+        thread.join(PATIENCE)
