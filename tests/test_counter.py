@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import signal
 import threading
@@ -14,18 +13,21 @@ from hypothesis import strategies as st
 from switchgear import AtomicCounter
 
 
-def in_child(check):
+class Announced:
     """
-    Run *check* in a forked child; return whether it passed.
+    Tell that a lock is about to be taken.
     """
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            status = 0 if check() else 1
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.wanted = threading.Event()
+
+    def __enter__(self):
+        self.wanted.set()
+        return self.lock.__enter__()
+
+    def __exit__(self, *exc_info):
+        return self.lock.__exit__(*exc_info)
 
 
 class TestAtomicCounter:
@@ -33,8 +35,8 @@ class TestAtomicCounter:
         """
         If nothing is said, a counter starts from zero; else from there.
         """
-        assert AtomicCounter().value == 0
-        assert AtomicCounter(-3).value == -3
+        assert 0 == AtomicCounter().value
+        assert -3 == AtomicCounter(-3).value
 
     def test_increment_returns_the_new_value(self):
         """
@@ -42,10 +44,10 @@ class TestAtomicCounter:
         """
         counter = AtomicCounter()
 
-        assert counter.increment() == 1
-        assert counter.increment(5) == 6
-        assert counter.increment(-2) == 4
-        assert counter.value == 4
+        assert 1 == counter.increment()
+        assert 6 == counter.increment(5)
+        assert 4 == counter.increment(-2)
+        assert 4 == counter.value
 
     def test_decrement_returns_the_new_value(self):
         """
@@ -53,8 +55,8 @@ class TestAtomicCounter:
         """
         counter = AtomicCounter(10)
 
-        assert counter.decrement() == 9
-        assert counter.decrement(4) == 5
+        assert 9 == counter.decrement()
+        assert 5 == counter.decrement(4)
 
     def test_get_and_set_returns_the_old_value(self):
         """
@@ -62,8 +64,8 @@ class TestAtomicCounter:
         """
         counter = AtomicCounter(7)
 
-        assert counter.get_and_set(3) == 7
-        assert counter.value == 3
+        assert 7 == counter.get_and_set(3)
+        assert 3 == counter.value
 
     def test_compare_and_set_needs_the_expected_value(self):
         """
@@ -72,9 +74,9 @@ class TestAtomicCounter:
         counter = AtomicCounter(7)
 
         assert not counter.compare_and_set(6, 1)
-        assert counter.value == 7
+        assert 7 == counter.value
         assert counter.compare_and_set(7, 1)
-        assert counter.value == 1
+        assert 1 == counter.value
 
     def test_reset_returns_what_was_counted(self):
         """
@@ -82,8 +84,8 @@ class TestAtomicCounter:
         """
         counter = AtomicCounter(7)
 
-        assert counter.reset() == 7
-        assert counter.value == 0
+        assert 7 == counter.reset()
+        assert 0 == counter.value
 
     def test_shows_its_value(self):
         """
@@ -91,8 +93,8 @@ class TestAtomicCounter:
         """
         counter = AtomicCounter(7)
 
-        assert int(counter) == 7
-        assert repr(counter) == "AtomicCounter(7)"
+        assert 7 == int(counter)
+        assert "AtomicCounter(7)" == repr(counter)
 
     def test_grows_without_bound(self):
         """
@@ -102,7 +104,7 @@ class TestAtomicCounter:
 
         counter.increment(2**63)
 
-        assert counter.value == 2**64
+        assert 2**64 == counter.value
 
     def test_bad_arguments_are_refused_at_once(self):
         """
@@ -125,7 +127,7 @@ class TestAtomicCounter:
                 with pytest.raises(ValueError, match=f"^{name} must be at least .*, not"):
                     call(bad)
 
-        assert counter.value == 1
+        assert 1 == counter.value
 
     def test_code_of_int_subclasses_does_not_run_under_the_lock(self):
         """
@@ -147,8 +149,8 @@ class TestAtomicCounter:
 
         counter = AtomicCounter(Odd(1))
 
-        assert counter.increment(Odd(2)) == 3
-        assert counter.decrement(Odd(1)) == 2
+        assert 3 == counter.increment(Odd(2))
+        assert 2 == counter.decrement(Odd(1))
         assert counter.compare_and_set(Odd(2), Odd(5))
         assert type(counter.value) is int
 
@@ -161,21 +163,21 @@ class TestAtomicCounter:
         for verb, n in steps:
             if verb == "+":
                 value += n
-                assert counter.increment(n) == value
+                assert value == counter.increment(n)
             elif verb == "-":
                 value -= n
-                assert counter.decrement(n) == value
+                assert value == counter.decrement(n)
             elif verb == "=":
-                assert counter.get_and_set(n) == value
+                assert value == counter.get_and_set(n)
                 value = n
             elif verb == "c":
                 assert counter.compare_and_set(n, n + 1) == (value == n)
                 value += value == n
             else:
-                assert counter.reset() == value
+                assert value == counter.reset()
                 value = 0
 
-        assert counter.value == value
+        assert value == counter.value
 
 
 class TestThreads:
@@ -198,24 +200,35 @@ class TestThreads:
             thread.join()
 
         assert sorted(sum(seen, [])) == list(range(1, 4001))
-        assert counter.value == 4000
+        assert 4000 == counter.value
 
-    def test_a_step_waits_for_the_one_that_is_at_it(self):
+    @pytest.mark.parametrize(
+        ("step", "expected"),
+        [
+            (AtomicCounter.increment, 42),
+            (AtomicCounter.decrement, 40),
+            (AtomicCounter.reset, 41),
+            (lambda counter: counter.get_and_set(7), 41),
+            (lambda counter: counter.compare_and_set(41, 0), True),
+        ],
+        ids=["increment", "decrement", "reset", "get_and_set", "compare_and_set"],
+    )
+    def test_a_step_waits_for_the_one_that_is_at_it(self, step, expected):
         """
         If another thread is in the middle of a step, a step waits for it.
         """
         counter = AtomicCounter()
+        lock = counter._lock = Announced(counter._lock)
         results = []
-        thread = threading.Thread(target=lambda: results.append(counter.increment()))
+        thread = threading.Thread(target=lambda: results.append(step(counter)))
 
-        with counter._lock:
+        with lock.lock:
             thread.start()
-            while not thread.is_alive():
-                pass
+            assert lock.wanted.wait(10)
             counter._value = 41
         thread.join()
 
-        assert results == [42]
+        assert [expected] == results
 
 
 class TestReentry:
@@ -252,11 +265,11 @@ class TestReentry:
         counter = AtomicCounter()
 
         with counter._lock:
-            assert counter.increment() == 1
+            assert 1 == counter.increment()
 
 
 class TestFork:
-    def test_a_child_does_not_inherit_a_held_lock(self):
+    def test_a_child_does_not_inherit_a_held_lock(self, in_child):
         """
         If another thread is counting at the moment of a fork, the child counts
         on from the value, and the parent's stays.
@@ -269,16 +282,20 @@ class TestFork:
                 held.set()
                 done.wait()
 
+        def check():
+            assert 6 == counter.increment()
+
         thread = threading.Thread(target=hold)
         thread.start()
         held.wait()
 
-        passed = in_child(lambda: counter.increment() == 6)
+        try:
+            in_child(check)
+        finally:
+            done.set()
+            thread.join()
 
-        done.set()
-        thread.join()
-        assert passed
-        assert counter.value == 5
+        assert 5 == counter.value
 
 
 class TestPickle:

@@ -115,8 +115,10 @@ class TestMessages:
             ),
             (
                 BurstExceeded("images", tokens=5, burst=2),
-                "rate limiter 'images': 5 tokens can never be admitted,"
-                " the burst is 2; ask for less or raise the burst",
+                (
+                    "rate limiter 'images': 5 tokens can never be admitted,"
+                    " the burst is 2; ask for less or raise the burst"
+                ),
             ),
             (
                 CircuitOpenError("images", CircuitState.HALF_OPEN, 30.0),

@@ -26,7 +26,7 @@ class TestName:
         """
         If a name could not stand in a log, no instance is made.
         """
-        with pytest.raises((ValueError, TypeError), match="^name must"):
+        with pytest.raises((ValueError, TypeError), match=r"^name must"):
             Instance(name)
 
 

@@ -21,6 +21,7 @@ from switchgear.events import (
     LimiterPaused,
     LimiterReopened,
 )
+from switchgear.testing import capture_events
 
 
 PATIENCE = 20.0
@@ -148,7 +149,7 @@ class TestSubscribe:
         """
 
         async def coroutine(event):
-            assert False
+            pass
 
         async def agen(event):
             yield
@@ -158,7 +159,7 @@ class TestSubscribe:
 
         class Listener:
             async def __call__(self, event):
-                assert False
+                pass
 
         for listener in (
             coroutine,
@@ -183,7 +184,7 @@ class TestSubscribe:
                 made.append(event)
 
             async def __call__(self):
-                assert False
+                pass
 
         outbox.subscribe(Record)
         outbox.put(event(1))
@@ -261,6 +262,20 @@ class TestWants:
 
         assert outbox.wants(LimiterPaused)
 
+    def test_listeners_of_the_instance_are_seen(self, outbox):
+        """
+        If somebody listens to the instance itself, that shows, until it ends.
+        """
+        assert not outbox.has_listeners()
+
+        end = outbox.subscribe(print)
+
+        assert outbox.has_listeners()
+
+        end()
+
+        assert not outbox.has_listeners()
+
     def test_the_log_wants_everything(self, outbox):
         """
         If nothing was subscribed, the log is told.
@@ -281,6 +296,8 @@ class TestWants:
         real = subscriptions._who
 
         class Who(tuple):
+            __slots__ = ()
+
             def __iter__(self):
                 # The reader has begun; now somebody subscribes.
                 if not end:
@@ -389,10 +406,14 @@ class TestOrder:
                 gate.acquire()
 
             def __exit__(self, *_):
-                if threading.current_thread() is courier and not outbox._pending:
-                    if told and not leaving.is_set():
-                        leaving.set()
-                        assert go_on.wait(PATIENCE)
+                if (
+                    threading.current_thread() is courier
+                    and told
+                    and not outbox._pending
+                    and not leaving.is_set()
+                ):
+                    leaving.set()
+                    assert go_on.wait(PATIENCE)
                 gate.release()
 
         def deliver_first():
@@ -546,30 +567,30 @@ class TestSubscribingInside:
         If a signal handler subscribes while the thread it interrupts does,
         both subscriptions hold.
         """
-        subscriptions = Subscriptions()
-        change = subscriptions._change
         nested = []
 
-        def interrupted(how):
-            def and_a_signal(who):
-                after = how(who)
-                if not nested:
-                    nested.append(1)
-                    subscriptions.add(nested.append)
-                return after
-
-            change(and_a_signal)
-
-        mine = []
-
-        class Watched(Subscriptions):
+        class Interrupted(Subscriptions):
             __slots__ = ()
 
-        subscriptions.__class__ = Watched
-        Watched._change = lambda self, how: change(how) if nested else interrupted(how)
-        subscriptions.add(mine.append)
+            def _change(self, change):
+                def changed_amid_a_signal(who):
+                    after = change(who)
+                    if not nested:
+                        nested.append("once")
+                        self.add(print)
+                    return after
 
-        assert 2 == len(subscriptions._who)
+                super()._change(changed_amid_a_signal)
+
+        subscriptions = Interrupted()
+        end = subscriptions.add(repr)
+
+        assert [print, repr] == [one.listener for one in subscriptions._who]
+
+        nested.clear()
+        end()
+
+        assert [print, print] == [one.listener for one in subscriptions._who]
 
 
 class TestFailures:
@@ -601,7 +622,7 @@ class TestFailures:
             f"switchgear.listener_failed listener={__name__}.TestFailures"
             ".test_errors_of_a_listener_are_logged_not_felt.<locals>.Failing"
             " event_type=LimiterReopened"
-        ).replace("<locals>", "<locals>") == record.getMessage()
+        ) == record.getMessage()
         assert "my own fault" in str(record.exc_info[1])
 
     def test_interruption_of_a_listener_is_raised_after_the_rest(self, outbox, told):
@@ -633,6 +654,30 @@ class TestFailures:
         outbox.deliver()
 
         assert [1, 2, 3, 4] == numbers(told)
+
+    def test_interruption_between_listeners_is_raised_after_the_rest(
+        self, outbox, told, monkeypatch
+    ):
+        """
+        If Ctrl-C comes while no listener runs, it costs the event at hand at
+        most; those behind it are delivered first.
+        """
+
+        class Interrupted(Subscriptions):
+            __slots__ = ()
+
+            def call(self, one):
+                if one.at == 1:
+                    raise KeyboardInterrupt
+                return super().call(one)
+
+        monkeypatch.setattr(_listeners, "EVERYWHERE", Interrupted())
+        for number in (1, 2, 3):
+            outbox.put(event(number))
+        with pytest.raises(KeyboardInterrupt):
+            outbox.deliver()
+
+        assert [2, 3] == numbers(told)
 
     def test_interruption_anywhere_leaves_the_outbox_in_order(self):
         """
@@ -802,6 +847,18 @@ class TestFork:
         courier.join(PATIENCE)
         holder.join(PATIENCE)
 
+    def test_instance_without_listeners_delivers_in_the_child(self, outbox):
+        """
+        If nobody subscribed to an instance, there is nothing more to replace.
+        """
+        outbox.put(event(1))
+        outbox.after_fork()
+        with capture_events() as captured:
+            outbox.put(event(2))
+            outbox.deliver()
+
+        assert [2] == numbers(captured)
+
     def test_locks_of_subscribers_to_all_are_replaced(self, start, in_child):
         """
         If somebody was subscribing to all instances while the parent forked,
@@ -817,7 +874,11 @@ class TestFork:
 
         start(hold)
         assert held.wait(PATIENCE)
-        in_child(lambda: subscribe(print)())
+
+        def child():
+            subscribe(print)()
+
+        in_child(child)
         leave.set()
 
     def test_forking_within_a_listener_keeps_the_order(self, outbox, in_child):

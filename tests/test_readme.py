@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import importlib
 import re
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from switchgear.testing import isolated_registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-MODULES = sorted((ROOT / "src").rglob("*.py"))
+SOURCE = ROOT / "src"
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -36,14 +37,17 @@ def docstrings():
     """
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     parser = doctest.DocTestParser()
-    for path in MODULES:
+    for path in sorted(SOURCE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             text = ast.get_docstring(node) if isinstance(node, documented) else None
             if text and ">>>" in text:
-                name = f"{path.stem}.{getattr(node, 'name', '')}"
+                module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+                module = module.removesuffix(".__init__")
+                names = dict(vars(importlib.import_module(module)))
+                name = f"{module}.{getattr(node, 'name', '')}"
                 line = node.body[0].lineno - 1
-                yield parser.get_doctest(text, {}, name, str(path), line)
+                yield parser.get_doctest(text, names, name, str(path), line)
 
 
 def check(example):
@@ -90,7 +94,8 @@ class TestReadme:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
 
-        named = set(re.findall(r"make ([a-z]+)", README.read_text(encoding="utf-8")))
+        text = README.read_text(encoding="utf-8")
+        named = set(re.findall(r"(?:`|\$ )make (\w+)", text))
 
         assert {"demo", "test"} <= named
         assert named <= targets

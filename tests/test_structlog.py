@@ -36,9 +36,11 @@ OPENED = events.CircuitOpened(
 LINES = [
     (
         OPENED,
-        "switchgear.circuit_opened breaker=images from_state=closed failures=5"
-        r" reason=failures retry_after=30 last_failure='TimeoutError: too\nslow'"
-        " to_state=open",
+        (
+            "switchgear.circuit_opened breaker=images from_state=closed failures=5"
+            r" reason=failures retry_after=30 last_failure='TimeoutError: too\nslow'"
+            " to_state=open"
+        ),
         "warning",
         {
             "breaker": "images",
@@ -52,8 +54,10 @@ LINES = [
     ),
     (
         events.CircuitHalfOpened(at=1.0, breaker="a b", from_state=CircuitState.OPEN),
-        "switchgear.circuit_half_opened breaker='a b' from_state=open"
-        " to_state=half_open",
+        (
+            "switchgear.circuit_half_opened breaker='a b' from_state=open"
+            " to_state=half_open"
+        ),
         "info",
         {"breaker": "a b", "from_state": "open", "to_state": "half_open"},
     ),
@@ -61,8 +65,10 @@ LINES = [
         events.CircuitClosed(
             at=1.0, breaker=None, from_state=CircuitState.HALF_OPEN, reason="reset"
         ),
-        "switchgear.circuit_closed breaker=None from_state=half_open reason=reset"
-        " to_state=closed",
+        (
+            "switchgear.circuit_closed breaker=None from_state=half_open reason=reset"
+            " to_state=closed"
+        ),
         "info",
         {
             "breaker": None,
@@ -79,8 +85,10 @@ LINES = [
             to_state=CircuitState.FORCED_OPEN,
             reason="",
         ),
-        "switchgear.circuit_forced breaker=images from_state=closed"
-        " to_state=forced_open reason=''",
+        (
+            "switchgear.circuit_forced breaker=images from_state=closed"
+            " to_state=forced_open reason=''"
+        ),
         "warning",
         {
             "breaker": "images",
@@ -97,8 +105,10 @@ LINES = [
             reason="failure_rate",
             last_failure=None,
         ),
-        "switchgear.circuit_trip_observed breaker=images failures=5"
-        " reason=failure_rate last_failure=None",
+        (
+            "switchgear.circuit_trip_observed breaker=images failures=5"
+            " reason=failure_rate last_failure=None"
+        ),
         "warning",
         {
             "breaker": "images",
@@ -111,8 +121,10 @@ LINES = [
         events.CircuitRefused(
             at=1.0, breaker="images", state=CircuitState.OPEN, retry_after=1 / 3
         ),
-        "switchgear.circuit_refused breaker=images state=open retry_after=0.333333"
-        " refused=1",
+        (
+            "switchgear.circuit_refused breaker=images state=open retry_after=0.333333"
+            " refused=1"
+        ),
         "info",
         {
             "breaker": "images",
@@ -125,8 +137,10 @@ LINES = [
         events.RateLimitRefused(
             at=1.0, limiter="images", tokens=3, retry_after=None, reason="closed"
         ),
-        "switchgear.rate_limit_refused limiter=images tokens=3 retry_after=None"
-        " reason=closed refused=1",
+        (
+            "switchgear.rate_limit_refused limiter=images tokens=3 retry_after=None"
+            " reason=closed refused=1"
+        ),
         "info",
         {
             "limiter": "images",
@@ -173,8 +187,10 @@ LINES = [
             name="images",
             changes={"calls_per_second": (2.0, 5.0), "burst": (1, 2)},
         ),
-        "switchgear.reconfigured kind=limiter instance=images"
-        " changes='calls_per_second: 2.0 -> 5.0, burst: 1 -> 2'",
+        (
+            "switchgear.reconfigured kind=limiter instance=images"
+            " changes='calls_per_second: 2.0 -> 5.0, burst: 1 -> 2'"
+        ),
         "info",
         {
             "kind": "limiter",
@@ -448,7 +464,7 @@ class TestSummaries:
         If refusals come in a storm, the first is logged at once, then one line
         per ten seconds says how many there were since.
         """
-        for tenths in range(0, 250):
+        for tenths in range(250):
             listener(refusal(100 + tenths / 10, kind=kind))
 
         assert [1, 100, 100] == refusals(plain)
@@ -470,14 +486,22 @@ class TestSummaries:
         listener(OPENED)
 
         assert [
-            "switchgear.circuit_refused breaker=images state=open retry_after=1"
-            " refused=1",
-            "switchgear.circuit_refused breaker=images state=open retry_after=1"
-            " refused=2",
-            "switchgear.circuit_half_opened breaker=images from_state=open"
-            " to_state=half_open",
-            "switchgear.circuit_refused breaker=images state=open retry_after=1"
-            " refused=1",
+            (
+                "switchgear.circuit_refused breaker=images state=open retry_after=1"
+                " refused=1"
+            ),
+            (
+                "switchgear.circuit_refused breaker=images state=open retry_after=1"
+                " refused=2"
+            ),
+            (
+                "switchgear.circuit_half_opened breaker=images from_state=open"
+                " to_state=half_open"
+            ),
+            (
+                "switchgear.circuit_refused breaker=images state=open retry_after=1"
+                " refused=1"
+            ),
         ] == plain.messages[:4]
         assert 5 == len(plain.messages)
 
@@ -630,6 +654,25 @@ class TestSummaries:
         listener(OPENED)
 
         assert [1, 5] == refusals(plain)
+
+    def test_signal_handler_may_forget_the_summary_at_hand(self, listener, plain):
+        """
+        If a signal handler makes room by forgetting the very summary that the
+        thread it interrupts is about to count on, nothing is lost from it.
+        """
+
+        class Forgetful(dict):
+            def setdefault(self, key, default):
+                storm = super().setdefault(key, default)
+                del self[key]
+                return storm
+
+        listener._storms = Forgetful()
+        listener(refusal(1.0))
+        listener(refusal(2.0))
+        listener(OPENED)
+
+        assert [1, 1] == refusals(plain)
 
     def test_child_tells_of_its_own_refusals_only(self, listener, in_child, plain):
         """

@@ -198,7 +198,7 @@ class TestFraction:
         """
         assert 0.0 == _validate.fraction("jitter", 0, above=False)
         assert 1.0 == _validate.fraction("failure_rate", 1)
-        with pytest.raises(ValueError, match="greater than 0 and at most 1, not 0$"):
+        with pytest.raises(ValueError, match=r"greater than 0 and at most 1, not 0$"):
             _validate.fraction("failure_rate", 0)
         with pytest.raises(ValueError, match=r"not 50$"):
             _validate.fraction("failure_rate", 50)
@@ -249,6 +249,16 @@ class TestNames:
         """
         with pytest.raises(TypeError, match="name must be a string, not bytes: b'x'"):
             _validate.instance_name("name", b"x")
+
+
+class TestText:
+    def test_strings_are_taken_and_nothing_else(self):
+        """
+        If the value is a string, it is returned; another type is refused.
+        """
+        assert "" == _validate.text("reason", "")
+        with pytest.raises(TypeError, match="reason must be a string, not int: 5"):
+            _validate.text("reason", 5)
 
 
 class TestOneOf:

@@ -292,9 +292,6 @@ class Trial:
         self._ticket: int | Permit = generation
 
     def enter(self) -> None:
-        if self._ticket:
-            # An iteration that a call which was admitted has returned.
-            return
         breaker = self._breaker
         generation = breaker._closed
         if generation:

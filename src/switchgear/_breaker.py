@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 import time
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear import _bypass
@@ -40,6 +39,7 @@ from switchgear._core.windows import CountWindow, TimeWindow, Window
 from switchgear._failure import sign, text_of, unchain
 from switchgear._instance import Instance
 from switchgear._permit import BYPASSED, Call, Guard, Permit, Refusal, check_failure
+from switchgear._record import Record, record
 from switchgear._validate import nanoseconds, optional_seconds
 from switchgear.errors import CircuitOpenError
 from switchgear.events import (
@@ -74,8 +74,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class WindowSnapshot:
+@record
+class WindowSnapshot(Record):
     """
     Describe what is in the window of a breaker.
 
@@ -92,8 +92,8 @@ class WindowSnapshot:
     slow: int
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSnapshot:
+@record
+class BreakerSnapshot(Record):
     """
     Describe a breaker as it stands.
 
@@ -504,7 +504,9 @@ class CircuitBreaker(Instance):
             failures=circuit.streak,
             window=None
             if policy.ledger is None
-            else WindowSnapshot(tally.calls, tally.failures, tally.slow),
+            else WindowSnapshot(
+                calls=tally.calls, failures=tally.failures, slow=tally.slow
+            ),
             admitted=admitted,
             refused=refused,
             failed=failed,
@@ -851,6 +853,8 @@ class CircuitBreaker(Instance):
         """
         Try to change what is *wanted*; return False if others came first.
         """
+        from dataclasses import replace
+
         # Validation and comparisons run code of the user's: before the lock.
         before = self._settings
         after = replace(before, **wanted)

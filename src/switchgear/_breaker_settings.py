@@ -4,12 +4,12 @@ The settings of a circuit breaker, checked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear._core.circuit import Policy
 from switchgear._core.outcomes import Judge
 from switchgear._core.windows import CountWindow, TimeWindow, ledger
+from switchgear._record import Record, record
 from switchgear._validate import (
     MAX_SECONDS,
     fraction,
@@ -47,8 +47,8 @@ class Unchanged:
 UNCHANGED: Final = Unchanged()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+@record
+class Settings(Record):
     """
     Hold the settings of a breaker as the user gave them, checked.
     """
@@ -93,7 +93,7 @@ class Settings:
         if self.threshold is not None:
             checked["threshold"] = whole("threshold", self.threshold, minimum=1)
         for name, value in checked.items():
-            # The way a frozen dataclass initialises itself.
+            # The way a record initialises itself.
             object.__setattr__(self, name, value)
         self._check_together()
         self.judge()
@@ -156,6 +156,8 @@ class Settings:
         """
         Return the settings by name.
         """
+        from dataclasses import fields
+
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def changes_to(self, other: Settings) -> dict[str, tuple[Any, Any]]:

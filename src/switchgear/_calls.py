@@ -350,8 +350,8 @@ def _unfinished(result: Any, attempt: Attempt) -> Any:
     if isinstance(result, CoroutineType):
         return _awaited(result, attempt)
     if isinstance(result, GeneratorType):
-        return _iterated(result, attempt)
-    return _streamed(result, attempt)
+        return _iterated(result, attempt, is_admitted=True)
+    return _streamed(result, attempt, is_admitted=True)
 
 
 async def _awaited(coroutine: CoroutineType[Any, Any, R], attempt: Attempt) -> R:
@@ -371,19 +371,22 @@ def _iterated(
     source: Generator[Any, Any, Any],
     attempt: Attempt,
     answer: Callable[[CallNotPermitted], Any] | None = None,
+    *,
+    is_admitted: bool = False,
 ) -> Generator[Any, Any, Any]:
     """
     Stand in for *source*, and be admitted before its first item.
     """
-    admitted = True
+    is_refused = False
     try:
-        attempt.enter()
+        if not is_admitted:
+            attempt.enter()
     except CallNotPermitted as refusal:
         if answer is None:
             raise
-        admitted = False
+        is_refused = True
         source = answer(refusal)
-    if not admitted:
+    if is_refused:
         return (yield from source)
     # Spelt out, because "yield from" does not tell a consumer that closes the
     # iteration from a source that gives up, which is no success.
@@ -421,13 +424,16 @@ async def _streamed(
     source: AsyncGenerator[Any, Any],
     attempt: Attempt,
     answer: Callable[[CallNotPermitted], Any] | None = None,
+    *,
+    is_admitted: bool = False,
 ) -> AsyncGenerator[Any, Any]:
     """
     Stand in for *source*, and be admitted before its first item.
     """
     ending: Ending = attempt
     try:
-        await attempt.enter_async()
+        if not is_admitted:
+            await attempt.enter_async()
     except CallNotPermitted as refusal:
         if answer is None:
             raise

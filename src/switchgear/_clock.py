@@ -42,6 +42,7 @@ class Clock(Protocol):
         """
         Return the time now, in nanoseconds.
         """
+        ...
 
 
 @runtime_checkable
@@ -61,6 +62,7 @@ class TimerClock(Clock, Protocol):
         A time that has passed already is due at once: *wake* is called then
         by the next movement of the clock, never from within ``call_at``.
         """
+        ...
 
 
 class MonotonicClock:

@@ -263,8 +263,8 @@ def protected(
         ignore: As for :func:`circuit_protected`.
         registry: Where the name is looked up; None for the default one.
         definition: Settings of :class:`RateLimiter` and of
-            :class:`CircuitBreaker`; *clock*, *max_keys* and *store* are for both. Each is
-            defined only if there is a setting for it.
+            :class:`CircuitBreaker`; *clock*, *max_keys* and *store* are for
+            both. Each is defined only if there is a setting for it.
 
     Raises:
         TypeError, ValueError: As for the two others.

@@ -549,14 +549,10 @@ def shown_key(key: Hashable) -> str:
     if len(shown) <= _SHOWN:
         return shown
     tail = f"...{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
-    pieces: list[str] = []
-    room = _SHOWN - len(tail)
-    for piece in map(_escaped, text):
-        room -= len(piece)
-        if room < 0:
-            break
-        pieces.append(piece)
-    return "".join(pieces) + tail
+    pieces, head = map(_escaped, text), ""
+    while len(longer := head + next(pieces)) <= _SHOWN - len(tail):
+        head = longer
+    return head + tail
 
 
 def _escaped(sign: str) -> str:

@@ -169,9 +169,7 @@ class Outbox:
         """
         Answer whether anybody listens to this instance in particular.
         """
-        return self._subscriptions is not None and bool(
-            self._subscriptions._who  # noqa: SLF001 -- same module
-        )
+        return self._subscriptions is not None and bool(self._subscriptions._who)  # noqa: SLF001 -- same module
 
     def wants(self, event_type: type[Event]) -> bool:
         """
@@ -225,7 +223,7 @@ class Outbox:
                             del self._pending[0]
                         interruption = _first(interruption, self._tell(event))
                     break
-                except BaseException as error:  # noqa: BLE001 -- raised below
+                except BaseException as error:  # noqa: BLE001 -- raised by deliver()
                     interruption = _first(interruption, error)
         finally:
             if mine:  # pragma: no cover -- a second Ctrl-C while handling the first

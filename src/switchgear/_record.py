@@ -3,30 +3,52 @@ Declare frozen records that cost next to nothing to import.
 
 ``@dataclass(frozen=True, slots=True)`` compiles six functions for every class,
 about half a millisecond each: a dozen events took longer to import than all
-the rest. A record is a dataclass for whoever asks (``fields``, ``asdict``,
-``replace``, pattern matching by keyword); its methods are shared.
+the rest. The methods of records are shared, and their fields are described for
+the ``dataclasses`` module when somebody asks: ``fields``, ``asdict`` and
+``replace`` work as for any dataclass.
 """
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
 
-T = TypeVar("T")
+T = TypeVar("T", bound=type)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def record(cls: type[T]) -> type[T]:
+def record(cls: T) -> T:
     """
     Make a subclass of :class:`Record` a frozen, slotted, keyword-only dataclass.
     """
-    made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    made._names = tuple(  # type: ignore[attr-defined]  # noqa: SLF001 -- Record's
-        field.name
-        for field in fields(made)  # type: ignore[arg-type]
-    )
-    return made
+    contents = dict(vars(cls))
+    own = tuple(contents.get("__annotations__", ()))
+    # Slots are for new classes only; what belongs to the old one stays there.
+    contents.pop("__dict__", None)
+    contents.pop("__weakref__", None)
+    contents["__slots__"] = own
+    contents["_names"] = (*cls._names, *own)  # type: ignore[attr-defined]
+    # One for each: a subclass would find what its base has cached.
+    contents["__dataclass_fields__"] = _Fields()
+    return type(cls)(cls.__name__, cls.__bases__, contents)
+
+
+class _Fields:
+    """
+    Describe the fields of a record to the ``dataclasses`` module, when asked.
+    """
+
+    __slots__ = ()
+
+    def __get__(self, instance: object, owner: type[Record]) -> Any:
+        from dataclasses import make_dataclass
+
+        types: dict[str, Any] = {}
+        for cls in reversed(owner.__mro__[: -len(Record.__mro__)]):
+            types |= cls.__annotations__
+        made: Any = make_dataclass(owner.__name__, types.items(), kw_only=True)
+        owner.__dataclass_fields__ = made.__dataclass_fields__
+        return made.__dataclass_fields__
 
 
 class Record:
@@ -36,6 +58,7 @@ class Record:
 
     __slots__ = ()
 
+    __dataclass_fields__: Any
     _names: tuple[str, ...] = ()
 
     def __init__(self, **values: Any) -> None:
@@ -43,6 +66,12 @@ class Record:
             self._refuse(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """
+        Check the values, in a subclass.
+        """
 
     def _refuse(self, values: dict[str, Any]) -> NoReturn:
         title = type(self).__name__
@@ -70,10 +99,14 @@ class Record:
         return hash(self._values())
 
     def __setattr__(self, name: str, value: object) -> None:
+        from dataclasses import FrozenInstanceError
+
         msg = f"cannot assign to field {name!r}"
         raise FrozenInstanceError(msg)
 
     def __delattr__(self, name: str) -> None:
+        from dataclasses import FrozenInstanceError
+
         msg = f"cannot delete field {name!r}"
         raise FrozenInstanceError(msg)
 

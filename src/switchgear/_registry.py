@@ -7,7 +7,6 @@ from __future__ import annotations
 import enum
 import sys
 
-from dataclasses import fields, is_dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakSet
@@ -661,6 +660,8 @@ def _plain(value: Any) -> Any:
     """
     Return *value* as JSON knows it.
     """
+    from dataclasses import fields, is_dataclass
+
     if is_dataclass(value):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, enum.Enum):

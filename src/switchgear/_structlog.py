@@ -56,7 +56,6 @@ from __future__ import annotations
 
 import sys
 
-from dataclasses import fields
 from enum import Enum
 from math import inf
 from threading import RLock
@@ -189,12 +188,13 @@ class LogListener:
                 storm.count = 0
                 storm.latest = None
                 storm.told_at = now
+                # To the end: the one told of longest ago comes first.
                 if who in storms:
                     del storms[who]
-                storms[who] = storm
             else:
                 storm.count = count
                 storm.latest = event
+            storms[who] = storm
         if due:
             _summary(who, event, count)
 
@@ -203,8 +203,8 @@ class LogListener:
         Make room, if the last line about somebody is long enough ago.
         """
         with self._lock:
-            for oldest in self._storms:  # noqa: B007 -- the first is used below
-                break
+            # Not next(iter(...)): those are calls.
+            oldest, *_ = self._storms
             storm = self._storms[oldest]
             if 0 <= now - storm.told_at < SUMMARY_SECONDS:
                 return False
@@ -277,10 +277,10 @@ def _report(name: str, keys: Mapping[str, Any], *, exc_info: bool) -> None:
     # Nobody is to feel a log that fails itself, either.
     try:
         write("error", name, keys, exc_info=exc_info)
-    except Exception:  # noqa: BLE001 -- part of what is shown below
+    except Exception:  # noqa: BLE001 -- shown below
         try:
             _write_plainly("error", name, keys, exc_info=exc_info)
-        except Exception:  # noqa: BLE001 -- shown
+        except Exception:  # noqa: BLE001 -- shown below
             import traceback
 
             # As the standard library does when a handler fails.
@@ -320,6 +320,8 @@ def _keys(event: events.Event) -> dict[str, Any]:
     """
     Return what is logged about *event*, flat.
     """
+    from dataclasses import fields
+
     match event:
         case events.Reconfigured():
             changes = ", ".join(

@@ -86,7 +86,8 @@ class TestFixtures:
                 outbox = Outbox()
                 outbox.put(LimiterReopened(at=1.0, limiter=f"images-{number}"))
                 outbox.deliver()
-                assert [f"images-{number}"] == [one.limiter for one in switchgear_events]
+                (event,) = switchgear_events
+                assert f"images-{number}" == event.limiter
             """
         )
 

@@ -137,17 +137,21 @@ def _sorted_out(
     """
     types, predicates = [], []
     for one in matcher if isinstance(matcher, tuple) else (matcher,):
-        if isinstance(one, type) and issubclass(one, BaseException):
+        if _is_exception_type(one):
             types.append(one)
         else:
+            # Another type is a mistake: called, most would raise.
+            usable = not isinstance(one, type)
             wanted = "an exception type, a predicate, or a tuple of these"
-            _check_predicate(name, one, wanted)
+            _check_predicate(name, one, wanted, usable=usable)
             predicates.append(one)
     return tuple(types), tuple(predicates)
 
 
-def _check_predicate(name: str, value: Any, wanted: str) -> None:
-    if isinstance(value, type) or not callable(value):
+def _check_predicate(
+    name: str, value: Any, wanted: str, *, usable: bool = True
+) -> None:
+    if not usable or not callable(value) or _is_exception_type(value):
         msg = f"{name} must be {wanted}, not {value!r}"
         raise TypeError(msg)
     # What a coroutine function returns is always true.
@@ -156,3 +160,7 @@ def _check_predicate(name: str, value: Any, wanted: str) -> None:
     ):
         msg = f"{name} must be no coroutine function: {value!r}"
         raise TypeError(msg)
+
+
+def _is_exception_type(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)

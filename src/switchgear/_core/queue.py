@@ -438,6 +438,9 @@ class Queue:
         """
         Leave everybody in the queue to the parent of this forked process.
         """
+        for place in self.places:
+            # Also those of the thread that forked: they are not to come here.
+            place.status = Status.LEFT
         self.places = OrderedDict()
         self.queued_tokens = 0
         self._since = now

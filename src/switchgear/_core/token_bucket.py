@@ -13,7 +13,6 @@ rate drifts. Everything here is a pure function of its arguments.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from switchgear._core.rate import successors
@@ -34,10 +33,11 @@ class Bucket:
     __slots__ = ("burst", "capacity", "cost", "per_call", "rate", "ticks")
 
     def __init__(self, rate: Rate) -> None:
+        # Brings decimal along, and whoever merely imports needs neither.
+        from fractions import Fraction
+
         # repr, because 0.1 means a tenth and not the nearest binary fraction.
-        ns_per_token = (
-            10**9 * Fraction(repr(rate.per)) / Fraction(repr(rate.limit))
-        )
+        ns_per_token = 10**9 * Fraction(repr(rate.per)) / Fraction(repr(rate.limit))
         self.rate = rate
         #: Ticks per token, and per nanosecond.
         self.cost = ns_per_token.numerator

@@ -14,10 +14,11 @@ Ledgers hold no state of their own; slots are not safe to share between threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from switchgear._validate import fraction, nanoseconds, seconds, whole
+from switchgear import _validate
+from switchgear._record import Record, record
+from switchgear._validate import fraction, nanoseconds, whole
 
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ _new = tuple.__new__
 _CALL, _FAILED, _SLOW = 1, 2, 4
 
 
-@dataclass(frozen=True, slots=True)
-class CountWindow:
+@record
+class CountWindow(Record):
     """
     Look back on the latest *size* calls.
 
@@ -59,17 +60,27 @@ class CountWindow:
     """
 
     size: int
-    failure_rate: float = 0.5
-    minimum_calls: int = 10
-    slow_call_rate: float | None = None
+    failure_rate: float
+    minimum_calls: int
+    slow_call_rate: float | None
 
-    def __post_init__(self) -> None:
-        _set(self, "size", whole("size", self.size, minimum=1, maximum=MAX_SIZE))
-        _check_rates(self)
+    def __init__(
+        self,
+        size: int,
+        failure_rate: float = 0.5,
+        minimum_calls: int = 10,
+        slow_call_rate: float | None = None,
+    ) -> None:
+        # Not super(): a class with slots is another than the one it was written as.
+        Record.__init__(
+            self,
+            size=whole("size", size, minimum=1, maximum=MAX_SIZE),
+            **_rates(failure_rate, minimum_calls, slow_call_rate),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class TimeWindow:
+@record
+class TimeWindow(Record):
     """
     Look back on the calls of the latest *seconds*.
 
@@ -93,13 +104,22 @@ class TimeWindow:
     """
 
     seconds: float
-    failure_rate: float = 0.5
-    minimum_calls: int = 10
-    slow_call_rate: float | None = None
+    failure_rate: float
+    minimum_calls: int
+    slow_call_rate: float | None
 
-    def __post_init__(self) -> None:
-        _set(self, "seconds", seconds("seconds", self.seconds, above=True))
-        _check_rates(self)
+    def __init__(
+        self,
+        seconds: float,
+        failure_rate: float = 0.5,
+        minimum_calls: int = 10,
+        slow_call_rate: float | None = None,
+    ) -> None:
+        Record.__init__(
+            self,
+            seconds=_validate.seconds("seconds", seconds, above=True),
+            **_rates(failure_rate, minimum_calls, slow_call_rate),
+        )
 
 
 #: Either kind of window.
@@ -347,15 +367,15 @@ def _verdict(window: Window, tally: Tally, minimum: int) -> str | None:
     return None
 
 
-def _check_rates(window: Window) -> None:
-    _set(window, "failure_rate", fraction("failure_rate", window.failure_rate))
-    minimum = whole("minimum_calls", window.minimum_calls, minimum=1)
-    _set(window, "minimum_calls", minimum)
-    if window.slow_call_rate is not None:
-        slow = fraction("slow_call_rate", window.slow_call_rate)
-        _set(window, "slow_call_rate", slow)
-
-
-def _set(window: object, name: str, value: object) -> None:
-    # The way a frozen dataclass initialises itself.
-    object.__setattr__(window, name, value)
+def _rates(
+    failure_rate: float, minimum_calls: int, slow_call_rate: float | None
+) -> dict[str, Any]:
+    return {
+        "failure_rate": fraction("failure_rate", failure_rate),
+        "minimum_calls": whole("minimum_calls", minimum_calls, minimum=1),
+        "slow_call_rate": (
+            None
+            if slow_call_rate is None
+            else fraction("slow_call_rate", slow_call_rate)
+        ),
+    }

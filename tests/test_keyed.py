@@ -1,0 +1,958 @@
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import pickle
+import threading
+import weakref
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchgear import CircuitBreaker, Keyed, RateLimiter, _fork, _keyed, _listeners
+from switchgear._keyed import shown_key
+from switchgear.events import Event, KeysExceeded, Reconfigured
+from switchgear.testing import ManualClock, capture_events
+
+
+class Hooked(RateLimiter):
+    """
+    A limiter that lets something happen once it was asked whether it is idle.
+    """
+
+    __slots__ = ("asked", "hook")
+
+    def __init__(self, *args, hook=None, **settings):
+        super().__init__(*args, **settings)
+        self.asked = 0
+        self.hook = hook
+
+    def _idle(self):
+        self.asked += 1
+        answer = super()._idle()
+        hook, self.hook = self.hook, None
+        if hook is not None:
+            hook()
+        return answer
+
+
+class Key:
+    """
+    A key whose ``__hash__`` may do something.
+    """
+
+    def __init__(self, value):
+        self.value = value
+        self.hook = None
+
+    def __hash__(self):
+        hook, self.hook = self.hook, None
+        if hook is not None:
+            hook()
+        return hash(self.value)
+
+    def __eq__(self, other):
+        return isinstance(other, Key) and self.value == other.value
+
+
+@pytest.fixture
+def limiters(clock):
+    """
+    At most three limiters of 1 per second, burst 2.
+    """
+    return Keyed(lambda key: RateLimiter(1, burst=2, clock=clock), max_keys=3)
+
+
+def started(*functions):
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+class TestKeyed:
+    def test_makes_one_instance_per_key(self, limiters):
+        """
+        If a key is asked for again, it is the same instance; another key has
+        another one.
+        """
+        first = limiters["a"]
+
+        assert first is limiters["a"]
+        assert first is not limiters["b"]
+
+    def test_get_makes_nothing(self, limiters):
+        """
+        If a key has no instance, get returns the default.
+        """
+        one = limiters["a"]
+
+        assert one is limiters.get("a")
+        assert limiters.get("b") is None
+        assert 7 == limiters.get("b", 7)
+        assert 1 == len(limiters)
+
+    def test_answers_what_is_in_it(self, limiters):
+        """
+        If keys are in it, in, len and iteration say so.
+        """
+        for key in ("a", ("b", 1), None):
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert "a" in limiters
+        assert "c" not in limiters
+        assert 3 == len(limiters)
+        assert ["a", ("b", 1), None] == list(limiters)
+
+    def test_iterates_over_the_keys_there_were(self, limiters):
+        """
+        If keys are added while somebody iterates, they see those before.
+        """
+        limiters["a"].try_acquire()
+
+        for key in limiters:
+            limiters[key + "a"].try_acquire()
+
+        assert ["a", "aa"] == list(limiters)
+
+    def test_snapshot_shows_every_instance(self, limiters):
+        """
+        If a snapshot is taken, it has that of every key.
+        """
+        limiters["a"].try_acquire()
+        limiters["b"]  # noqa: B018 -- makes it
+
+        shown = limiters.snapshot()
+
+        assert {"a": 1, "b": 2} == {key: one.available for key, one in shown.items()}
+
+    def test_shows_how_many(self, limiters):
+        """
+        If it is shown, that is short.
+        """
+        assert "<Keyed of 0>" == repr(limiters)
+        limiters._name = "images"
+        assert "<Keyed 'images' of 0>" == repr(limiters)
+
+    def test_errors_of_the_factory_are_not_remembered(self, clock):
+        """
+        If the factory raises, that comes out, and the next one asks it again.
+        """
+        made = []
+
+        def factory(key):
+            made.append(key)
+            if len(made) == 1:
+                raise OSError
+            return RateLimiter(clock=clock)
+
+        limiters = Keyed(factory)
+
+        with pytest.raises(OSError):
+            limiters["a"]  # noqa: B018 -- makes it
+        assert "a" not in limiters
+        assert limiters["a"] is limiters["a"]
+        assert ["a", "a"] == made
+
+    def test_bad_arguments_are_refused_at_once(self):
+        """
+        If an argument is of no use, the error names it.
+        """
+        with pytest.raises(TypeError, match="^factory must be callable, not 5"):
+            Keyed(5)
+        for bad in (0, -1, 10**13):
+            with pytest.raises(ValueError, match="^max_keys must be at least 1 and"):
+                Keyed(RateLimiter, max_keys=bad)
+        for bad in (True, 1.5, "9", None):
+            with pytest.raises(TypeError, match="^max_keys must be an int, not"):
+                Keyed(RateLimiter, max_keys=bad)
+        with pytest.raises(TypeError, match="missing"):
+            Keyed()
+        assert 1024 == Keyed(RateLimiter).max_keys
+
+    @pytest.mark.parametrize("bad", [None, RateLimiter, Keyed(RateLimiter)], ids=str)
+    def test_a_factory_must_return_a_limiter_or_breaker(self, bad):
+        """
+        If the factory returns anything else, that is a TypeError.
+        """
+        with pytest.raises(TypeError, match="^factory must return a limiter or breaker"):
+            Keyed(lambda key: bad)["a"]
+
+    def test_a_key_must_be_hashable(self, limiters):
+        """
+        If a key is not hashable, nothing is made.
+        """
+        with pytest.raises(TypeError, match="unhashable"):
+            limiters[[]]  # noqa: B018 -- makes it
+
+    def test_neither_pickles_nor_copies(self, limiters):
+        """
+        If it is not in the default registry, it refuses to be pickled.
+        """
+        for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="Keyed .* cannot be pickled"):
+                attempt(limiters)
+
+
+class TestThreads:
+    def test_racing_creators_get_the_same_object(self, clock):
+        """
+        If several threads ask for a new key at once, the factory may be called
+        for each, but all get the same instance.
+        """
+        gate = threading.Barrier(4)
+
+        def factory(key):
+            gate.wait()
+            return RateLimiter(clock=clock)
+
+        limiters, results = Keyed(factory), []
+
+        for thread in started(*[lambda: results.append(limiters["a"])] * 4):
+            thread.join()
+
+        assert 1 == len(set(map(id, results)))
+        assert results[0] is limiters["a"]
+
+    def test_different_keys_never_wait_for_each_other(self, clock):
+        """
+        If the factory takes its time over one key, others are made and found.
+        """
+        entered, go_on = threading.Event(), threading.Event()
+
+        def factory(key):
+            if key == "slow":
+                entered.set()
+                go_on.wait()
+            return RateLimiter(clock=clock)
+
+        limiters, results = Keyed(factory), []
+        (thread,) = started(lambda: results.append(limiters["slow"]))
+        entered.wait()
+
+        fast = limiters["fast"]
+
+        assert fast is limiters["fast"]
+        assert [] == results
+        go_on.set()
+        thread.join()
+        assert [limiters["slow"]] == results
+
+    def test_a_factory_may_use_the_container(self, clock):
+        """
+        If the factory looks other keys up, or even its own, nothing hangs.
+        """
+
+        def factory(key):
+            return RateLimiter(clock=clock) if key == 0 else limiters[key - 1]
+
+        limiters = Keyed(factory)
+
+        assert limiters[0] is limiters[3]
+
+    def test_hammering_never_doubles_and_never_forgives(self, clock):
+        """
+        If many threads use more keys than are kept, no key is ever admitted
+        more than its burst while the clock stands.
+        """
+        limiters = Keyed(lambda key: RateLimiter(1, burst=3, clock=clock), max_keys=2)
+        admitted, start = [], threading.Barrier(4)
+
+        def hammer():
+            start.wait()
+            for number in range(200):
+                key = number * 7 % 20
+                if limiters[key].try_acquire():
+                    admitted.append(key)
+
+        for thread in started(*[hammer] * 4):
+            thread.join()
+
+        assert sorted(key for key in range(20) for _ in range(3)) == sorted(admitted)
+
+
+class TestReconfigure:
+    def test_changes_all_and_those_made_later(self, limiters):
+        """
+        If it is reconfigured, so are all instances, later ones included, and
+        those start with the bucket of a new one.
+        """
+        limiters["a"].try_acquire()
+
+        limiters.reconfigure(burst=5)
+
+        assert 5 == limiters["a"].snapshot().burst
+        assert 1 == limiters["a"].snapshot().available
+        assert 5 == limiters["b"].snapshot().available
+
+    def test_changes_add_up(self, limiters):
+        """
+        If it is reconfigured several times, new ones are as the others.
+        """
+        one = limiters["a"]
+
+        limiters.reconfigure(burst=5)
+        limiters.reconfigure(calls_per_second=3)
+        limiters.reconfigure(burst=4)
+
+        assert one.settings() == limiters["b"].settings()
+        assert 2 == len(limiters._orders.changes)
+
+    def test_new_ones_are_changed_without_a_word(self, limiters):
+        """
+        If a new instance catches up, no event tells of it.
+        """
+        limiters.reconfigure(burst=5)
+
+        with capture_events() as events:
+            limiters["a"]  # noqa: B018 -- makes it
+            limiters["a"].reconfigure(burst=6)
+
+        assert [Reconfigured] == [type(event) for event in events]
+
+    def test_a_bad_value_changes_nothing(self, limiters):
+        """
+        If a value is refused, nothing is changed, now or later.
+        """
+        limiters["a"]  # noqa: B018 -- makes it
+
+        with pytest.raises(ValueError, match="burst"):
+            limiters.reconfigure(burst=0)
+
+        assert 2 == limiters["a"].snapshot().burst
+        assert 2 == limiters["b"].snapshot().burst
+
+    def test_an_instance_made_meanwhile_is_changed_too(self, clock):
+        """
+        If the container is changed, closed or reopened while an instance is
+        being made, the instance catches up.
+        """
+
+        def factory(key):
+            limiter = RateLimiter(1, clock=clock)
+            if key == "a":
+                limiters.reconfigure(burst=5)
+            elif key == "b":
+                limiters.close("bye")
+            else:
+                limiters.reopen()
+            return limiter
+
+        limiters = Keyed(factory)
+
+        assert 5 == limiters["a"].snapshot().burst
+        assert "bye" == limiters["b"].snapshot().closed
+        assert limiters["c"].snapshot().closed is None
+
+    def test_one_that_was_used_before_it_came_in_is_not_refilled(self, clock):
+        """
+        If the factory returns a limiter that owes something, catching up with
+        the others forgives nothing.
+        """
+
+        def factory(key):
+            limiter = RateLimiter(1, clock=clock)
+            limiter.try_acquire()
+            return limiter
+
+        limiters = Keyed(factory)
+
+        limiters.reconfigure(burst=5)
+
+        assert 0 == limiters["a"].snapshot().available
+
+    def test_a_breaker_made_meanwhile_is_changed_too(self, clock):
+        """
+        If breakers are reconfigured while one is being made, it catches up.
+        """
+
+        def factory(key):
+            breakers.reconfigure(threshold=9)
+            return CircuitBreaker(clock=clock)
+
+        breakers = Keyed(factory)
+
+        assert 9 == breakers["a"].settings()["threshold"]
+
+    def test_one_that_is_being_forgotten_needs_no_change(self, limiters):
+        """
+        If an instance is on its way out, changing the others is no problem.
+        """
+        limiters["a"]  # noqa: B018 -- makes it
+        limiters["b"]  # noqa: B018 -- makes it
+        limiters._slots["a"].instance = None
+
+        limiters.reconfigure(burst=5)
+
+        assert 5 == limiters["b"].snapshot().burst
+        assert "a" not in limiters
+        assert ["b"] == list(limiters.snapshot())
+        assert limiters.get("a") is None
+
+    def test_reset_brings_all_back_to_fresh(self, limiters):
+        """
+        If it is reset, all buckets are full and the settings stay.
+        """
+        limiters["a"].try_acquire()
+        limiters.reconfigure(burst=5)
+
+        limiters.reset()
+
+        assert 5 == limiters["a"].snapshot().available
+
+
+class TestPause:
+    def test_pauses_every_limiter(self, limiters):
+        """
+        If it is paused, nobody is admitted for so long.
+        """
+        limiters["a"]  # noqa: B018 -- makes it
+
+        limiters.pause(10)
+
+        assert 10.0 == limiters["a"].try_acquire().retry_after
+
+    def test_bad_seconds_are_refused(self, limiters):
+        """
+        If the seconds make no sense, the error says so, even if it is empty.
+        """
+        with pytest.raises(ValueError, match="seconds must be at least 0"):
+            limiters.pause(-1)
+
+    @pytest.mark.parametrize("verb", ["pause", "close", "reopen"])
+    def test_is_for_limiters(self, clock, verb):
+        """
+        If it holds breakers, there is nothing to pause or close.
+        """
+        breakers = Keyed(lambda key: CircuitBreaker(clock=clock))
+        breakers["a"]  # noqa: B018 -- makes it
+        arguments = [] if verb == "reopen" else [{"pause": 1, "close": ""}[verb]]
+
+        with pytest.raises(TypeError, match=f"{verb} is for limiters, not for Circ"):
+            getattr(breakers, verb)(*arguments)
+
+    def test_close_holds_for_new_keys_until_reopened(self, limiters):
+        """
+        If it is closed, so are limiters made later; reopening opens all.
+        """
+        limiters["a"]  # noqa: B018 -- makes it
+
+        limiters.close("shutting down")
+
+        assert "shutting down" == limiters["a"].snapshot().closed
+        assert "shutting down" == limiters["b"].snapshot().closed
+
+        limiters.reopen()
+
+        assert all(limiters[key].try_acquire() for key in "abc")
+
+
+class TestEviction:
+    def test_the_one_not_looked_up_for_longest_is_forgotten(self, limiters):
+        """
+        If there are too many, an idle one goes that nobody looked up lately.
+        """
+        for key in "abc":
+            limiters[key]  # noqa: B018 -- makes it
+        limiters["a"]  # noqa: B018 -- looks it up
+        assert limiters.get("b") is not None
+
+        limiters["d"]  # noqa: B018 -- makes it
+
+        assert ["a", "b", "d"] == list(limiters)
+
+    def test_eviction_never_forgives_a_debt(self, limiters, clock):
+        """
+        If a bucket is not full, its limiter stays; once it is, it may go.
+        """
+        for key in "abcd":
+            limiters[key].try_acquire()
+
+        assert 4 == len(limiters)
+
+        clock.advance(1)
+        limiters["e"].try_acquire()
+
+        assert ["e"] == [key for key in limiters if not limiters[key].try_acquire(2)]
+        assert 3 == len(limiters)
+
+    @pytest.mark.parametrize(
+        "harm",
+        [
+            lambda breaker: breaker.record_failure(),
+            lambda breaker: breaker.force_open("by hand"),
+            lambda breaker: breaker.observe_only(),
+        ],
+        ids=["failure", "forced", "observing"],
+    )
+    def test_eviction_never_forgives_a_circuit(self, clock, harm):
+        """
+        If a circuit is not closed or has counted a failure, it stays.
+        """
+        breakers = Keyed(lambda key: CircuitBreaker(clock=clock), max_keys=1)
+        harm(breakers["a"])
+        before = breakers["a"].snapshot()
+
+        for key in "bcd":
+            breakers[key]  # noqa: B018 -- makes it
+
+        assert before == breakers["a"].snapshot()
+        assert len(breakers) <= 2
+
+    def test_one_that_was_changed_by_itself_stays(self, limiters):
+        """
+        If one instance was reconfigured, it stays: it would come back as the
+        others are. What is done to all does not count.
+        """
+        limiters["a"].reconfigure(burst=1)
+        limiters["b"]  # noqa: B018 -- makes it
+        limiters.reconfigure(calls_per_second=7)
+
+        for key in "cdefg":
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert 1 == limiters["a"].snapshot().burst
+        assert "b" not in limiters
+
+    @pytest.mark.parametrize(
+        "hold",
+        [
+            lambda limiter: limiter,
+            lambda limiter: limiter.try_acquire,
+            lambda limiter: [(limiter,)],
+            weakref.ref,
+        ],
+        ids=["itself", "a method", "a container", "a weak reference"],
+    )
+    def test_a_held_one_is_never_doubled(self, limiters, hold):
+        """
+        If somebody holds an instance, in whatever way, it stays.
+        """
+        held = hold(limiters["a"])
+        identity = id(limiters["a"])
+
+        for key in "bcdef":
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert identity == id(limiters["a"])
+        del held
+
+    def test_one_held_by_a_running_generator_is_never_doubled(self, limiters):
+        """
+        If only the frame of a generator or coroutine holds an instance, it
+        stays.
+        """
+
+        def use():
+            limiter = limiters["a"]
+            yield id(limiter)
+            limiter.try_acquire()
+
+        running = use()
+        identity = next(running)
+
+        for key in "bcdef":
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert identity == id(limiters["a"])
+
+    def test_one_that_was_waited_for_can_be_forgotten(self):
+        """
+        If an instance was used in every way and is idle again, nothing of that
+        keeps it.
+        """
+        limiters = Keyed(lambda key: RateLimiter(1e6), max_keys=2)
+
+        async def use():
+            await asyncio.gather(*(limiters["a"].wait_async() for _ in range(3)))
+            async with limiters["a"]:
+                pass
+
+        with limiters["a"]:
+            limiters["a"].wait()
+        with limiters["a"].reserve() as reservation:
+            reservation.settle(0)
+        asyncio.run(use())
+        del reservation
+        gc.collect()
+
+        for key in range(5):
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert "a" not in limiters
+
+    def test_one_that_is_used_while_it_is_asked_stays(self, clock):
+        """
+        If somebody looks an instance up and uses it, just after it has said
+        that it is idle, it stays.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+        limiters["a"].hook = lambda: limiters["a"].try_acquire()
+        limiters._slots["a"].used = None
+
+        limiters["b"].try_acquire()
+
+        assert 0 == limiters["a"].snapshot().available
+        assert 2 == len(limiters)
+
+    def test_one_that_is_paused_while_it_is_asked_stays(self, clock):
+        """
+        If all are paused just after one has said that it is idle, it stays.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+        limiters["a"].hook = lambda: limiters.pause(60)
+        limiters._slots["a"].used = None
+
+        limiters["b"].try_acquire()
+
+        assert 60.0 == limiters["a"].snapshot().paused_for
+
+    def test_one_that_is_used_before_it_is_asked_stays(self, clock):
+        """
+        If somebody who looked an instance up long ago still holds it when it
+        is asked, and lets go right after using it, it stays.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+        held = [limiters["a"]]
+
+        def use():
+            held.pop().try_acquire()
+
+        held[0].hook = use
+        limiters._slots["a"].used = None
+
+        limiters["b"].try_acquire()
+        if held:
+            use()
+
+        assert 0 == limiters["a"].snapshot().available
+
+    def test_two_threads_do_not_forget_one_twice(self, clock):
+        """
+        If a second thread forgets an instance while the first is asking it,
+        the first leaves it at that.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+
+        def forget():
+            limiters._slots["a"].used = None
+
+            def insert():
+                limiters["c"].try_acquire()
+
+            (thread,) = started(insert)
+            thread.join()
+
+        limiters["a"].hook = forget
+        limiters._slots["a"].used = None
+
+        limiters["b"].try_acquire()
+        clock.advance(10)
+        for key in "defg":
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert 1 == len(limiters)
+        assert len(limiters._ring) <= 2
+
+    def test_what_is_left_of_a_forgotten_one_leaves_the_ring_later(self, clock):
+        """
+        If another thread looks at other instances while one is asked, what is
+        left of it is cleared away when its turn comes.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=2)
+        limiters["a"].hook = lambda: limiters._ring.rotate(-1)
+        limiters["b"].try_acquire()
+        limiters._slots["a"].used = None
+
+        limiters["c"]  # noqa: B018 -- makes it
+
+        assert ["b", "c"] == list(limiters)
+        assert 3 == len(limiters._ring)
+
+        for key in range(10):
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert 2 == len(limiters)
+        assert {1} == {*map(limiters._ring.count, limiters._slots.values())}
+        assert 2 == len(limiters._ring)
+
+    def test_grows_past_max_keys_and_says_so_once(self, limiters):
+        """
+        If nothing may be forgotten, it grows, and one event says so.
+        """
+        events = []
+        limiters.subscribe(events.append, Event)
+
+        for key in range(10):
+            limiters[key].try_acquire()
+
+        assert 10 == len(limiters)
+        assert [(KeysExceeded, 3, None)] == [
+            (type(event), event.max_keys, event.name) for event in events
+        ]
+
+    def test_says_nothing_if_something_may_be_forgotten(self, limiters):
+        """
+        If there is always an idle one, it stays at its bound, silently.
+        """
+        events = []
+        limiters.subscribe(events.append, Event)
+        limiters["busy"].try_acquire()
+        held = limiters["held"]
+
+        for key in range(50):
+            limiters[key]  # noqa: B018 -- makes it
+            for known in limiters:
+                limiters[known]  # noqa: B018 -- looks it up
+
+        assert 3 == len(limiters)
+        assert [] == events
+        assert held is limiters["held"]
+
+    def test_an_event_nobody_wants_is_not_built(self, limiters, monkeypatch):
+        """
+        If nobody listens, growing is silent.
+        """
+        monkeypatch.setattr(_listeners, "EVERYWHERE", _listeners.Subscriptions())
+        monkeypatch.setattr(_keyed, "KeysExceeded", None)
+
+        for key in range(10):
+            limiters[key].try_acquire()
+
+        assert 10 == len(limiters)
+
+    def test_shrinks_back_once_it_may(self, limiters, clock):
+        """
+        If many have become idle, the next insertions forget them.
+        """
+        for key in range(20):
+            limiters[key].try_acquire()
+        clock.advance(10)
+
+        for key in range(100, 120):
+            limiters[key]  # noqa: B018 -- makes it
+
+        assert 3 == len(limiters)
+        assert len(limiters._ring) <= 4
+
+    def test_a_full_container_of_busy_keys_is_not_searched_each_time(self, clock):
+        """
+        If nothing may be forgotten, an insertion looks at a bounded number of
+        instances, however many there are.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=100)
+        asked = []
+
+        for key in range(300):
+            before = sum(limiters[known].asked for known in limiters)
+            for slot in limiters._slots.values():
+                slot.used = None
+            limiters[key].try_acquire()
+            asked.append(sum(limiters[known].asked for known in limiters) - before)
+
+        assert sum(asked) <= _keyed._LOOKS * 300
+        assert max(asked[101:]) <= _keyed._LOOKS
+
+    def test_a_key_that_asks_for_itself_while_it_goes_is_kept(self, clock):
+        """
+        If the ``__hash__`` of a key looks the key up just when its instance is
+        being forgotten, the one it got is the one that stays.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+        key, got = Key("a"), []
+        limiters[key].hook = lambda: setattr(
+            key, "hook", lambda: got.append(limiters[Key("a")])
+        )
+        limiters._slots[key].used = None
+
+        held = limiters["b"]
+
+        assert got == [limiters[Key("a")]]
+        assert held is limiters["b"]
+        assert 2 == len(limiters)
+
+    def test_a_key_that_fails_while_it_goes_can_be_asked_for_again(self, clock):
+        """
+        If the ``__hash__`` of a key raises just when its instance is being
+        forgotten, that comes out, and the key works afterwards.
+        """
+        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+        key = Key("a")
+
+        def fail():
+            raise OSError
+
+        limiters[key].hook = lambda: setattr(key, "hook", fail)
+        limiters._slots[key].used = None
+
+        with pytest.raises(OSError):
+            limiters["b"]  # noqa: B018 -- makes it
+
+        assert Key("a") not in limiters
+        assert limiters[Key("a")] is limiters[key]
+        assert limiters["b"] is limiters["b"]
+
+    def test_one_that_went_while_another_was_made_is_replaced(self, limiters):
+        """
+        If a racing creator's instance is forgotten before it could be
+        returned, the new one is put in.
+        """
+        old = limiters["a"]
+
+        class Vanishing(dict):
+            def setdefault(self, key, fresh):
+                slot = super().setdefault(key, fresh)
+                if slot.instance is old:
+                    slot.instance = None
+                    del self[key]
+                return slot
+
+        limiters._slots["a"].instance, slots = None, Vanishing(limiters._slots)
+        slots["a"].instance = old
+        limiters._slots = slots
+
+        new = limiters._make("a")
+
+        assert new is not old
+        assert new is limiters["a"]
+
+
+class TestLaws:
+    @given(
+        max_keys=st.integers(1, 3),
+        steps=st.lists(
+            st.tuples(
+                st.sampled_from(["take", "take", "look", "advance", "hold", "drop"]),
+                st.integers(0, 5),
+            ),
+            max_size=60,
+        ),
+    )
+    def test_keyed_never_forgives(self, max_keys, steps):
+        """
+        If keys come and go, every answer is that of limiters which are never
+        forgotten.
+        """
+        clock = ManualClock()
+
+        def make(key):
+            return RateLimiter(0.5, burst=2, clock=clock)
+
+        limiters, model, held = Keyed(make, max_keys=max_keys), {}, {}
+        for verb, key in steps:
+            if verb == "take":
+                one = model.setdefault(key, make(key))
+                assert one.try_acquire() == limiters[key].try_acquire()
+            elif verb == "look":
+                limiters[key]  # noqa: B018 -- looks it up
+            elif verb == "advance":
+                clock.advance(key / 2)
+            elif verb == "hold":
+                held[key] = limiters[key]
+            else:
+                held.pop(key, None)
+            assert all(limiters[key] is one for key, one in held.items())
+
+
+class TestFork:
+    def test_a_child_does_not_inherit_a_held_lock(self, limiters, in_child):
+        """
+        If other threads are using the container and one of its instances at
+        the moment of a fork, the child can go on with both.
+        """
+        limiters["a"].try_acquire()
+        held, done = threading.Barrier(3), threading.Event()
+
+        def hold(lock):
+            with lock:
+                held.wait()
+                done.wait()
+
+        threads = started(
+            lambda: hold(limiters._lock), lambda: hold(limiters["a"]._lock)
+        )
+        held.wait()
+
+        def check():
+            assert limiters["a"].try_acquire()
+            limiters.reconfigure(burst=9)
+            assert 9 == limiters["b"].snapshot().available
+
+        try:
+            in_child(check)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+
+    def test_who_outlives_the_container_is_still_told(self, limiters):
+        """
+        If the container tells its instances, they are not tracked; if it dies
+        before them, they are again.
+        """
+        limiter = limiters["a"]
+        assert limiter not in _fork._tracked
+
+        container = weakref.ref(limiters)
+        del limiters
+        gc.collect()
+
+        assert container() is None or limiter not in _fork._tracked
+        if container() is not None:
+            container().__del__()
+        assert limiter in _fork._tracked
+
+
+class TestShownKey:
+    @pytest.mark.parametrize(
+        ("key", "shown"),
+        [
+            ("example.org", "example.org"),
+            ("Zoë", "Zoë"),
+            ("a[0]", r"a\x5b0\x5d"),
+            ("two\nlines\x00", r"two\nlines\x00"),
+            ("a\\b", r"a\\b"),
+            ("\udc80", r"\udc80"),
+            (("a", 1), "('a', 1)"),
+            (None, "None"),
+            ("", ""),
+        ],
+    )
+    def test_is_one_printable_line(self, key, shown):
+        """
+        If a key has characters that would confuse, they are escaped.
+        """
+        assert shown == shown_key(key)
+
+    @given(st.text() | st.text(min_size=70, max_size=300))
+    def test_is_short_and_printable(self, key):
+        """
+        If a key is long, it is cut; it is never more than one line.
+        """
+        shown = shown_key(key)
+
+        assert len(shown) <= 80
+        assert shown.isprintable()
+        assert not set(shown) & set("[]")
+
+    def test_different_long_keys_stay_different(self):
+        """
+        If keys differ only where they are cut, what is shown differs.
+        """
+        assert shown_key("x" * 100) != shown_key("x" * 101)
+        assert 80 == len(shown_key("x" * 100))
+        assert "x" * 80 == shown_key("x" * 80)
+
+    def test_a_key_that_cannot_be_shown_is_no_reason_to_fail(self):
+        """
+        If the repr of a key raises, its type is shown.
+        """
+
+        class Shy:
+            def __repr__(self):
+                raise OSError
+
+        assert "<Shy>" == shown_key(Shy())
