@@ -309,7 +309,7 @@ def main() -> int:
     """
     Measure everything; return 1 if a limit is exceeded.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     options = parser.parse_args()
 

@@ -27,6 +27,7 @@ from switchgear import (
     TimeWindow,
     _bypass,
 )
+from switchgear._core.outcomes import Judge, Outcome
 from switchgear.events import (
     CircuitClosed,
     CircuitEvent,
@@ -1730,7 +1731,10 @@ class TestEvents:
 
         class Talkative(Exception):
             def __str__(self):
-                pytest.fail("nobody asked")
+                asked.append(self)
+                return ""
+
+        asked = []
 
         breaker = make(1, 10.0)
         trip(breaker, Talkative())
@@ -1744,6 +1748,7 @@ class TestEvents:
         breaker.reset()
 
         assert CLOSED is state(breaker)
+        assert [] == asked
 
     def test_no_code_of_the_users_runs_under_the_lock(self, make, clock):
         """
@@ -1814,6 +1819,100 @@ class TestDisabled:
 
         monkeypatch.setattr(_bypass, "active", 0)
         assert before == [breaker.snapshot() for breaker in breakers]
+
+
+class TestForDecorators:
+    """
+    What decorators use: the quick path, and permits judged by them.
+    """
+
+    def test_a_closed_circuit_without_measurements_has_a_quick_path(self, make, clock):
+        """
+        If calls need no measuring, ``_closed`` is the generation, else 0.
+        """
+        assert 1 == make()._closed
+        assert 0 == make(window=CountWindow(5))._closed
+        assert 0 == make(slow_call_seconds=5.0)._closed
+        for where in CircuitState:
+            quick = where in {CLOSED, FORCED_CLOSED}
+            breaker = in_state(make, clock, where)
+            expected = breaker._circuit.generation if quick else 0
+            assert expected == breaker._closed
+
+    def test_quick_calls_count_like_any_other(self, make):
+        """
+        If a quick call fails, succeeds or is ignored, it counts as such.
+        """
+        breaker = make(9, failure_when=lambda value: value < 0)
+        generation = breaker._closed
+
+        breaker._quick_raised(generation, Down())
+        breaker._quick_returned(generation, -1)
+        assert 2 == breaker._streak
+        breaker._quick_raised(generation, KeyboardInterrupt())
+        with pytest.raises(TypeError):
+            breaker._quick_returned(generation, None)
+        assert 2 == breaker._streak
+        breaker._quick_returned(generation, 1)
+        assert 0 == breaker._streak
+        breaker._quick_returned(generation, 1)
+        breaker._record_quick(generation, Outcome.FAILURE, None)
+        breaker._reset_streak(generation)
+        assert 0 == breaker._streak
+
+        assert (3, 2) == (breaker.snapshot().failed, breaker.snapshot().ignored)
+
+    def test_a_predicate_of_exceptions_that_raises_is_heard(self, make):
+        """
+        If *failure_on* raises, that comes out; the quick call is ignored.
+        """
+        breaker = make(9, failure_on=lambda error: error.status > 5)
+
+        with pytest.raises(AttributeError):
+            breaker._quick_raised(breaker._closed, Down())
+
+        assert 1 == breaker.snapshot().ignored
+
+    def test_a_quick_call_of_an_earlier_generation_moves_nothing(self, make):
+        """
+        If the circuit was reset meanwhile, a quick call's result comes late.
+        """
+        breaker = make(1)
+        generation = breaker._closed
+        breaker.reset()
+
+        breaker._quick_raised(generation, Down())
+        breaker._reset_streak(generation)
+
+        assert CLOSED is state(breaker)
+
+    def test_another_judge_may_decide(self, make):
+        """
+        If a decorator judges for itself, its judge is asked.
+        """
+        breaker = make(9)
+        lenient = Judge(ignore=Down, failure_when=lambda value: value is None)
+
+        breaker._quick_raised(breaker._closed, Down(), lenient)
+        breaker._admit()._raised(Down(), lenient)
+        assert 0 == breaker.snapshot().failed
+
+        breaker._quick_returned(breaker._closed, None, lenient)
+        permit = breaker._admit()
+        permit._returned(None, lenient)
+        assert 2 == breaker.snapshot().failed
+
+        permit._raised(Down())
+        permit._returned(None)
+        assert 2 == breaker.snapshot().failed
+
+    def test_admit_returns_a_permit_or_raises(self, make, clock):
+        """
+        If the call is refused, ``_admit`` raises.
+        """
+        assert make()._admit()
+        with pytest.raises(CircuitOpenError):
+            in_state(make, clock, OPEN)._admit()
 
 
 class TestIdle:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import signal
 import threading
@@ -121,10 +122,10 @@ class TestAtomicCounter:
         }
         for name, call in [*calls.items(), ("n", counter.decrement)]:
             for bad in (True, 1.5, float("nan"), float("inf"), "1", None):
-                with pytest.raises(TypeError, match=f"^{name} must be an int, not"):
+                with pytest.raises(TypeError, match=f"^{name} must be an int"):
                     call(bad)
             for bad in (2**63 + 1, -(2**63) - 1, 10**400):
-                with pytest.raises(ValueError, match=f"^{name} must be at least .*, not"):
+                with pytest.raises(ValueError, match=f"^{name} must be at least"):
                     call(bad)
 
         assert 1 == counter.value
@@ -199,7 +200,7 @@ class TestThreads:
         for thread in threads:
             thread.join()
 
-        assert sorted(sum(seen, [])) == list(range(1, 4001))
+        assert sorted(itertools.chain(*seen)) == list(range(1, 4001))
         assert 4000 == counter.value
 
     @pytest.mark.parametrize(

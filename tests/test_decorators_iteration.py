@@ -5,7 +5,9 @@ Generators and async generators: the guard spans the iteration.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import weakref
 
 import pytest
 
@@ -27,10 +29,12 @@ def breaker(clock):
 
 
 @pytest.fixture
-def half_open(breaker, clock):
+def half_open(clock):
     """
-    A breaker that waits for its first probe, with one failure behind it.
+    A breaker that waits for its first probe, with two failures behind it.
     """
+    breaker = CircuitBreaker(threshold=2, cooldown=30.0, clock=clock)
+    breaker.record_failure()
     breaker.record_failure()
     clock.advance(30.0)
     assert not breaker.is_open
@@ -159,8 +163,9 @@ class TestGenerator:
         with pytest.raises(GeneratorExit):
             next(pages())
 
-        assert {"failed": 1, "ignored": 1} == counts(half_open)
+        assert {"failed": 2, "ignored": 1} == counts(half_open)
         assert 0 == half_open.snapshot().probes_out
+        assert not half_open.is_open
 
     def test_failing_to_close_is_a_failure(self, breaker):
         """
@@ -217,7 +222,7 @@ class TestGenerator:
     def test_what_is_thrown_in_and_not_handled_is_judged(self, breaker):
         """
         If the consumer's error passes through the generator, it is one as in
-        the block of a guard, and keeps nothing alive in a cycle.
+        the block of a guard.
         """
 
         @circuit_protected(breaker)
@@ -231,6 +236,29 @@ class TestGenerator:
             stream.throw(ServiceDown())
 
         assert breaker.is_open
+
+    def test_what_is_thrown_in_is_not_kept_alive(self, clock):
+        """
+        If an error has passed through, no cycle waits for the collector.
+        """
+
+        @rate_limited(RateLimiter(clock=clock))
+        def pages():
+            yield 1
+
+        stream = pages()
+        next(stream)
+        error = ServiceDown()
+        reference = weakref.ref(error)
+        gc.disable()
+        try:
+            with contextlib.suppress(ServiceDown):
+                stream.throw(error)
+            del error
+
+            assert reference() is None
+        finally:
+            gc.enable()
 
     def test_the_breakers_own_failure_when_is_not_asked(self, clock):
         """
@@ -427,7 +455,7 @@ class TestAsyncGenerator:
 
         asyncio.run(main())
 
-        assert {"failed": 1, "ignored": 1} == counts(half_open)
+        assert {"failed": 2, "ignored": 1} == counts(half_open)
         assert 0 == half_open.snapshot().probes_out
 
     def test_what_is_sent_and_thrown_arrives(self, breaker):
@@ -488,15 +516,16 @@ class TestAsyncGenerator:
         """
         registry = Registry()
 
-        @protected("p", registry=registry, calls_per_second=0.1, threshold=5, clock=clock)
+        @protected(
+            "p", registry=registry, calls_per_second=0.1, threshold=5, clock=clock
+        )
         async def pages():
             yield 1
 
         async def main():
             assert 1 == await anext(pages())
             task = asyncio.ensure_future(anext(pages()))
-            while not clock.sleepers:
-                await asyncio.sleep(0)
+            await somebody_sleeps(clock)
             clock.advance(10.0)
             assert 1 == await task
 
@@ -589,3 +618,11 @@ class TestAsyncGenerator:
                 await anext(pages())
 
         asyncio.run(main())
+
+
+async def somebody_sleeps(clock):
+    """
+    Let the loop go on until somebody waits for *clock* to be moved.
+    """
+    while not clock.sleepers:  # noqa: ASYNC110 -- the clock knows no events
+        await asyncio.sleep(0)

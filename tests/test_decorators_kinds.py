@@ -148,7 +148,7 @@ def function_that_returns_a_coroutine(decorate, service):
     async def ask(number):
         return service.ask(number)
 
-    asked = decorate(lambda number: ask(number))
+    asked = decorate(lambda number: ask(number))  # noqa: PLW0108 -- a plain function
 
     async def call(number):
         return await asked(number)
@@ -165,6 +165,20 @@ def awaitable_generator(decorate, service):
 
     async def call(number):
         return await ask(number)
+
+    return lambda number: asyncio.run(call(number))
+
+
+def function_that_returns_an_awaitable_generator(decorate, service):
+    @types.coroutine
+    def ask(number):
+        yield
+        return service.ask(number)
+
+    asked = decorate(lambda number: ask(number))  # noqa: PLW0108 -- a plain function
+
+    async def call(number):
+        return await asked(number)
 
     return lambda number: asyncio.run(call(number))
 
@@ -229,7 +243,7 @@ def generator_function(decorate, service):
         yield service.ask(number)
         yield "the end"
 
-    return lambda number: list(ask(number))[0]
+    return lambda number: first(list(ask(number)))
 
 
 def generator_method(decorate, service):
@@ -239,15 +253,15 @@ def generator_method(decorate, service):
             assert isinstance(self, Client)
             yield service.ask(number)
 
-    return lambda number: list(Client().ask(number))[0]
+    return lambda number: first(list(Client().ask(number)))
 
 
 def function_that_returns_a_generator(decorate, service):
     def ask(number):
         yield service.ask(number)
 
-    asked = decorate(lambda number: ask(number))
-    return lambda number: list(asked(number))[0]
+    asked = decorate(lambda number: ask(number))  # noqa: PLW0108 -- a plain function
+    return lambda number: first(list(asked(number)))
 
 
 def async_generator_function(decorate, service):
@@ -256,7 +270,7 @@ def async_generator_function(decorate, service):
         yield service.ask(number)
         yield "the end"
 
-    return lambda number: asyncio.run(collected(ask(number)))[0]
+    return lambda number: first(asyncio.run(collected(ask(number))))
 
 
 def async_generator_static_method_outside(decorate, service):
@@ -266,19 +280,23 @@ def async_generator_static_method_outside(decorate, service):
         async def ask(number):
             yield service.ask(number)
 
-    return lambda number: asyncio.run(collected(Client().ask(number)))[0]
+    return lambda number: first(asyncio.run(collected(Client().ask(number))))
 
 
 def function_that_returns_an_async_generator(decorate, service):
     async def ask(number):
         yield service.ask(number)
 
-    asked = decorate(lambda number: ask(number))
+    asked = decorate(lambda number: ask(number))  # noqa: PLW0108 -- a plain function
 
     async def call(number):
         return await collected(asked(number))
 
-    return lambda number: asyncio.run(call(number))[0]
+    return lambda number: first(asyncio.run(call(number)))
+
+
+def first(items):
+    return items[0]
 
 
 async def collected(stream):
@@ -298,6 +316,7 @@ KINDS = [
     coroutine_class_method_outside,
     function_that_returns_a_coroutine,
     awaitable_generator,
+    function_that_returns_an_awaitable_generator,
     callable_object,
     callable_object_in_a_class,
     object_with_an_async_call,
@@ -510,7 +529,7 @@ class TestFunctionThatReturnsBeforeItIsDone:
             if fails:
                 raise ServiceDown
 
-        call = circuit_protected(breaker)(lambda fails: fetch(fails))
+        call = circuit_protected(breaker)(lambda fails: fetch(fails))  # noqa: PLW0108 -- as above
 
         with pytest.raises(ServiceDown):
             asyncio.run(call(True))

@@ -302,7 +302,8 @@ class TestFail:
         """
         If the circuit is half-open, the guard takes the slot and gives it back.
         """
-        breaker = CircuitBreaker(1, 10.0, clock=clock)
+        breaker = CircuitBreaker(2, 10.0, clock=clock)
+        breaker.record_failure()
         breaker.record_failure()
         clock.advance(10)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -38,12 +39,27 @@ LATE = {
     "tomllib",
 }
 
+#: What calling an empty function takes on a machine that has nothing else to do.
+CALL_NS = 20.0
+
 COST = """
-import time
+import json, time
 import wrapt
+
+def nothing():
+    pass
+
+def call_ns():
+    start = time.process_time()
+    for _ in range(20_000):
+        nothing()
+    return (time.process_time() - start) / 20_000 * 1e9
+
+before = min(call_ns() for _ in range(3))
 start = time.process_time()
 import switchgear
-print(time.process_time() - start)
+took = time.process_time() - start
+print(json.dumps([took * 1e3, min(before, *(call_ns() for _ in range(3)))]))
 """
 
 
@@ -80,13 +96,14 @@ class TestImport:
         """
         If switchgear is imported after wrapt, it takes at most 15 ms more.
 
-        Processor time, and the best of up to 20 runs: other processes, and
-        what they do to the caches, are not what is measured.
+        Processor time, and the best of up to 20 runs. On a busy machine all
+        takes longer: as much longer as a call takes in the same run.
         """
         run(COST)  # compiles
         best = math.inf
         for _ in range(20):
-            best = min(best, run(COST) * 1e3)
+            took_ms, call_ns = run(COST)
+            best = min(best, took_ms / max(1.0, call_ns / CALL_NS))
             if best <= BUDGET_MS:
                 break
 
@@ -131,7 +148,7 @@ class TestFrontDoor:
         """
         If a name has no underscore, it is listed or a public module.
         """
-        public = {name for name in vars(switchgear) if not name.startswith("_")}
+        public = {name for name in vars(switchgear) if re.match(r"[a-zA-Z]", name)}
 
         assert {"annotations", "errors", "events", "testing"} >= public - set(
             switchgear.__all__

@@ -276,11 +276,25 @@ class TestWants:
 
         assert not outbox.has_listeners()
 
-    def test_the_log_wants_everything(self, outbox):
+    def test_the_log_wants_what_it_shows(self, outbox, caplog):
         """
-        If nothing was subscribed, the log is told.
+        If nothing was subscribed, what the log does not show is not built,
+        whenever its level changes; a listener of ours is told all the same.
         """
-        assert outbox.wants(Event)
+        caplog.set_level(logging.WARNING, "switchgear")
+
+        assert not outbox.wants(LimiterReopened)
+
+        caplog.set_level(logging.INFO, "switchgear")
+
+        assert outbox.wants(LimiterReopened)
+
+        caplog.set_level(logging.WARNING, "switchgear")
+
+        assert not outbox.wants(LimiterReopened)
+
+        with capture_events():
+            assert outbox.wants(LimiterReopened)
 
     def test_answer_of_a_slow_reader_does_not_survive_a_change(self):
         """
@@ -395,49 +409,32 @@ class TestOrder:
         leaving = threading.Event()
         go_on = threading.Event()
         gate = outbox._gate
-        courier = None
 
         class Gate:
             """
-            Stop the courier on its way out, while it holds the gate.
+            Stop the courier on its way out, behind the gate.
             """
 
             def __enter__(self):
                 gate.acquire()
 
             def __exit__(self, *_):
-                if (
-                    threading.current_thread() is courier
-                    and told
-                    and not outbox._pending
-                    and not leaving.is_set()
-                ):
+                empty = not outbox._pending
+                gate.release()
+                if told and empty and not leaving.is_set():
                     leaving.set()
                     assert go_on.wait(PATIENCE)
-                gate.release()
-
-        def deliver_first():
-            outbox.put(event(1))
-            outbox.deliver()
 
         outbox._gate = Gate()
-        ready = threading.Event()
-
-        def body():
-            assert ready.wait(PATIENCE)
-            deliver_first()
-
-        courier = start(body)
-        ready.set()
+        outbox.put(event(1))
+        courier = start(outbox.deliver)
         assert leaving.wait(PATIENCE)
         outbox.put(event(2))
-        other = start(outbox.deliver)
+        outbox.deliver()
         go_on.set()
         courier.join(PATIENCE)
-        other.join(PATIENCE)
 
         assert [1, 2] == numbers(told)
-        assert not outbox._pending
 
     def test_many_threads_lose_and_double_nothing(self, outbox, start):
         """
@@ -478,12 +475,13 @@ class TestOrder:
         If a listener waits for another thread that uses the same outbox and
         subscribes meanwhile, neither waits for the other.
         """
+        blocked = []
 
         def listener(one):
             if one.at == 1:
-                done = start(use)
-                done.join(PATIENCE)
-                assert not done.is_alive()
+                other = start(use)
+                other.join(5)
+                blocked.append(other.is_alive())
 
         def use():
             outbox.put(event(2))
@@ -495,6 +493,8 @@ class TestOrder:
         outbox.subscribe(listener)
         outbox.put(event(1))
         outbox.deliver()
+
+        assert [False] == blocked
 
 
 class TestSubscribingInside:

@@ -141,7 +141,9 @@ class TestThreadSafeSet:
         If it is shown, that is short, however much is in it.
         """
         assert "<ThreadSafeSet of 2>" == repr(ThreadSafeSet("ab"))
-        assert "<ThreadSafeSet of 1, max_size=3>" == repr(ThreadSafeSet("a", max_size=3))
+        assert "<ThreadSafeSet of 1, max_size=3>" == repr(
+            ThreadSafeSet("a", max_size=3)
+        )
 
     def test_compares_as_a_set_does(self):
         """
@@ -193,12 +195,12 @@ class TestThreadSafeSet:
         """
 
         def fail():
-            raise OSError
+            raise LookupError
 
         held = Item(1, meddle=fail)
         items = ThreadSafeSet([held])
 
-        with pytest.raises(OSError):
+        with pytest.raises(LookupError):
             items.add(Item(2))
 
         assert [held] == list(items)

@@ -357,6 +357,128 @@ class TestLines:
                 assert {one.name for one in fields(event)} - {"at"} <= set(keys)
 
 
+class TestWants:
+    """
+    What the log says when asked whether an event is worth building.
+    """
+
+    @pytest.fixture
+    def wanted(self, listener, unconfigured, monkeypatch):
+        """
+        A function that lists the levels whose events are wanted, and finds
+        that only those are logged.
+        """
+
+        def levels():
+            written = []
+            monkeypatch.setattr(
+                _structlog, "write", lambda level, *_: written.append(level)
+            )
+            answers = []
+            for event, _, level, _ in LINES:
+                written.clear()
+                listener(event)
+
+                assert listener.wants(type(event)) == (level in written)
+
+                answers.extend(written[-1:])
+            return sorted(set(answers))
+
+        return levels
+
+    @pytest.mark.parametrize(
+        ("level", "expected"),
+        [
+            (logging.DEBUG, ["debug", "info", "warning"]),
+            (logging.INFO, ["info", "warning"]),
+            (logging.WARNING, ["warning"]),
+            (logging.ERROR, []),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["switchgear", None])
+    def test_levels_of_standard_logging_count(
+        self, wanted, caplog, name, level, expected
+    ):
+        """
+        If the logger, or the one above it, is set to a level, events below it
+        are not wanted.
+        """
+        caplog.set_level(level, name)
+
+        assert expected == wanted()
+
+    def test_logger_nobody_has_made_yet(self, wanted, caplog, monkeypatch):
+        """
+        If the logger does not exist so far, or only one below it, the level
+        of the root counts.
+        """
+        caplog.set_level(logging.INFO)
+        known = logging.root.manager.loggerDict
+        monkeypatch.delitem(known, "switchgear", raising=False)
+
+        assert ["info", "warning"] == wanted()
+
+        monkeypatch.setitem(known, "switchgear", logging.PlaceHolder(logging.root))
+
+        assert ["info", "warning"] == wanted()
+
+    def test_disabled_loggers_want_nothing(self, wanted, plain, monkeypatch):
+        """
+        If logging is disabled, here or up to a level, nothing is wanted there.
+        """
+        monkeypatch.setattr(logging.root.manager, "disable", logging.INFO)
+
+        assert ["warning"] == wanted()
+
+        monkeypatch.setattr(logging.getLogger("switchgear"), "disabled", True)
+
+        assert [] == wanted()
+
+    def test_logger_without_any_level(self, wanted, monkeypatch, plain):
+        """
+        If not even the root has a level, everything is wanted.
+        """
+        plain.set_level(logging.NOTSET, "switchgear")
+        plain.set_level(logging.NOTSET)
+
+        assert ["debug", "info", "warning"] == wanted()
+
+    def test_without_logging_warnings_are_wanted(self, wanted, monkeypatch):
+        """
+        If nobody imported logging, nobody changed its level.
+        """
+        monkeypatch.delitem(sys.modules, "logging")
+
+        assert ["warning"] == wanted()
+
+    @pytest.mark.parametrize(
+        ("level", "expected"),
+        [(0, ["debug", "info", "warning"]), (20, ["info", "warning"]), (40, [])],
+    )
+    def test_levels_of_structlog_count(self, wanted, level, expected):
+        """
+        If structlog filters by level, events below it are not wanted.
+        """
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+        assert expected == wanted()
+
+    def test_other_wrappers_of_structlog_decide_themselves(self, wanted):
+        """
+        If structlog filters later, everything is wanted.
+        """
+        structlog.configure(wrapper_class=structlog.BoundLogger)
+
+        assert ["debug", "info", "warning"] == wanted()
+
+    def test_kinds_the_log_does_not_know_are_wanted(self, listener):
+        """
+        If somebody asks for all events, or for a base class, that is a yes.
+        """
+        assert listener.wants(events.Event)
+        assert listener.wants(events.CircuitEvent)
+
+
 class TestWhereTo:
     def test_decided_when_logging(self, listener, unconfigured, plain):
         """

@@ -129,21 +129,31 @@ class Prover:
     def __init__(self, root: Path, workshop: Path) -> None:
         self.root = root
         self.workshop = workshop
+        self.unbroken = workshop / "(unbroken)"
 
-    def copy(self, name: str) -> Path:
+    def ship(self) -> Path:
         """
-        Copy what is shipped into a folder of its own.
+        Copy what is shipped: the unbroken project, from which the others come.
         """
-        copy = self.workshop / name
-        copy.mkdir()
+        self.unbroken.mkdir()
         leave_out = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         for folder in SHIPPED:
             if (self.root / folder).is_dir():
-                shutil.copytree(self.root / folder, copy / folder, ignore=leave_out)
+                target = self.unbroken / folder
+                shutil.copytree(self.root / folder, target, ignore=leave_out)
         for file in SHIPPED_FILES:
             if (self.root / file).is_file():
-                shutil.copy(self.root / file, copy / file)
-        return copy
+                shutil.copy2(self.root / file, self.unbroken / file)
+        return self.unbroken
+
+    def copy(self, name: str) -> Path:
+        """
+        Copy the unbroken project, with the bytecode its run has left.
+        """
+        leave_out = shutil.ignore_patterns(".*")
+        return Path(
+            shutil.copytree(self.unbroken, self.workshop / name, ignore=leave_out)
+        )
 
     def pytest(self, copy: Path, tests: Sequence[str], limit: float) -> Run:
         """
@@ -153,6 +163,7 @@ class Prover:
         command += ["-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", *tests]
         # Before the installed package: that one is not broken.
         env = {**os.environ, "PYTHONPATH": str(copy / "src"), "COLUMNS": "400"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         with subprocess.Popen(
             command,
             cwd=copy,
@@ -196,7 +207,7 @@ class Prover:
         Return the names of those whose tests pass as long as nothing is broken.
         """
         breakages = list(breakages)
-        copy = self.copy("unbroken")
+        copy = self.ship()
         tests = sorted({test for one in breakages for test in one.tests})
         if not all(one.tests for one in breakages):
             tests = []
@@ -263,7 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Prove what the command line names, or everything; return the exit status.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").strip().partition("\n")[0]
+    )
     parser.add_argument("names", nargs="*", help="breakages; none: all")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1])
     parser.add_argument("--jobs", type=int, default=2)

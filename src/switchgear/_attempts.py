@@ -68,8 +68,14 @@ class Lookup(Generic[T]):
         """
         Return the instance for a call with these arguments.
         """
+        return self.of_key(None if self.key is None else self.key(*args, **kwargs))
+
+    def of_key(self, key: Hashable) -> T:
+        """
+        Return the instance for *key*, or the only one.
+        """
         held: Any = self.held()
-        found: T = held if self.key is None else held[self.key(*args, **kwargs)]
+        found: T = held if self.key is None else held[key]
         return found
 
 
@@ -91,16 +97,19 @@ class Limit:
         self.tokens = 1 if callable(tokens) else tokens
         self.tokens_of = tokens if callable(tokens) else None
 
-    def of_call(
-        self, args: Arguments, kwargs: Keywords
-    ) -> tuple[RateLimiter, int, float | None]:
+    def turn(self, args: Arguments, kwargs: Keywords) -> Turn:
         """
-        Return what :class:`Turn` needs for a call with these arguments.
+        Return the attempt to make a call with these arguments.
         """
         limiter = self.lookup.of_call(args, kwargs)
+        return Turn(limiter, self.tokens_for(args, kwargs), self.timeout)
+
+    def tokens_for(self, args: Arguments, kwargs: Keywords) -> int:
+        """
+        Return what a call with these arguments costs.
+        """
         ask = self.tokens_of
-        tokens = self.tokens if ask is None else ask(*args, **kwargs)
-        return limiter, tokens, self.timeout
+        return self.tokens if ask is None else ask(*args, **kwargs)
 
 
 class Verdicts:
@@ -183,13 +192,28 @@ class Circuit:
         self.own = own
         self.fallback = fallback
 
-    def of_call(
-        self, args: Arguments, kwargs: Keywords
-    ) -> tuple[CircuitBreaker, Verdicts | None]:
+    def trial(self, args: Arguments, kwargs: Keywords) -> Trial:
         """
-        Return what :class:`Trial` needs for a call with these arguments.
+        Return the attempt to make a call with these arguments.
         """
-        return self.lookup.of_call(args, kwargs), self.own
+        return Trial(self.lookup.of_call(args, kwargs), self.own)
+
+    def trial_at_its_turn(
+        self, limit: Limit, args: Arguments, kwargs: Keywords
+    ) -> TurnAndTrial:
+        """
+        Return the same with *limit* between the circuit and the call.
+        """
+        key_of = self.lookup.key
+        key = None if key_of is None else key_of(*args, **kwargs)
+        breaker = self.lookup.of_key(key)
+        if limit.lookup.key is key_of:
+            # Not asked twice about one call.
+            limiter = limit.lookup.of_key(key)
+        else:
+            limiter = limit.lookup.of_call(args, kwargs)
+        tokens = limit.tokens_for(args, kwargs)
+        return TurnAndTrial(breaker, self.own, limiter, tokens, limit.timeout)
 
 
 # -- One call ------------------------------------------------------------------

@@ -31,6 +31,7 @@ from switchgear._core.circuit import (
     OPEN,
     Circuit,
     Policy,
+    Report,
     Step,
     Transition,
 )
@@ -535,7 +536,7 @@ class CircuitBreaker(Instance):
         Record the outcome of a quick call.
         """
         if not _bypass.active:
-            self._record(outcome, error, generation=generation, quick=True)
+            self._record(outcome, error, generation=generation)
 
     def _reset_streak(self, generation: int) -> None:
         """
@@ -752,7 +753,6 @@ class CircuitBreaker(Instance):
         *,
         call: Call | None = None,
         generation: int | None = None,
-        quick: bool = False,
         duration_ns: int | None = None,
         retry_after: float | None = None,
         cancelled: bool = False,
@@ -760,18 +760,43 @@ class CircuitBreaker(Instance):
         """
         Count an outcome; return whether it was the first of *call*.
         """
-        now_ns = self._now()
-        lease = 0
-        if call is not None:
-            generation, lease = call._generation, call._lease
-            if call._start_ns is None:
-                quick = True
-            else:
-                duration_ns = now_ns - call._start_ns
-        hold_ns = None if retry_after is None else now_ns + nanoseconds(retry_after)
-        chance = self._chance() if self._policy.jitter else 0.5
-        if error is not None:
-            unchain(error, self._mark)
+        try:
+            now_ns = self._now()
+            quick, lease = generation is not None, 0
+            if call is not None:
+                generation, lease = call._generation, call._lease
+                if call._start_ns is None:
+                    quick = True
+                else:
+                    duration_ns = now_ns - call._start_ns
+            hold_ns = None if retry_after is None else now_ns + nanoseconds(retry_after)
+            chance = self._chance() if self._policy.jitter else 0.5
+            if error is not None:
+                unchain(error, self._mark)
+            report = Report(
+                outcome,
+                generation,
+                lease,
+                quick,
+                duration_ns,
+                cancelled,
+                hold_ns,
+                chance,
+            )
+            return self._settle(call, error, report, now_ns)
+        except BaseException:
+            # Interrupted while reporting: the place at least is given back.
+            if call is not None and call._lease and not call._decided:
+                self._record(IGNORED, call=call)
+            raise
+
+    def _settle(
+        self,
+        call: Call | None,
+        error: BaseException | None,
+        report: Report,
+        now_ns: int,
+    ) -> bool:
         told: tuple[BaseException | None, str | None] = (None, None)
         events: tuple[Event, ...] = ()
         while True:
@@ -781,30 +806,14 @@ class CircuitBreaker(Instance):
                 circuit, policy = self._circuit, self._policy
                 # Let go after the lock: its frames may have finalisers.
                 previous = self._last_failure
-                step = (
-                    Step(circuit)
-                    if generation == BYPASSED
-                    else core.record(
-                        policy,
-                        circuit,
-                        outcome,
-                        max(now_ns, self._last_ns),
-                        generation=generation,
-                        lease=lease,
-                        quick=quick,
-                        duration_ns=duration_ns,
-                        cancelled=cancelled,
-                        hold_ns=hold_ns,
-                        chance=chance,
-                    )
-                )
-                failure = previous
-                if step.circuit is not circuit:
-                    failure = _failure_after(step, error, previous)
-                events = ()
-                if not step.transitions or told[0] is failure or not self._tells(step):
-                    if step.transitions:
-                        events = self._events_of(step, told[1])
+                if report.generation == BYPASSED:
+                    step = Step(circuit)
+                else:
+                    at_ns = max(now_ns, self._last_ns)
+                    step = core.record(policy, circuit, report, at_ns)
+                failure = _failure_after(circuit, step, error, previous)
+                if told[0] is failure or not self._tells(step):
+                    events = self._events_of(step, told[1])
                     if self._commit(policy, circuit, step, failure, reported=call):
                         self._put(events)
                         break
@@ -814,7 +823,7 @@ class CircuitBreaker(Instance):
         if events:
             self._outbox.deliver()
         del previous
-        return step.counted is not None or generation == BYPASSED
+        return step.counted is not None or report.generation == BYPASSED
 
     def _force(self, override: CircuitState, reason: str) -> None:
         _check_reason(reason)
@@ -967,6 +976,8 @@ class CircuitBreaker(Instance):
         return False
 
     def _events_of(self, step: Step, last_failure: str | None) -> tuple[Event, ...]:
+        if not step.transitions:
+            return ()
         observing = step.circuit.override is OBSERVING
         build = self._observed if observing else self._transited
         events = [build(one, last_failure) for one in step.transitions]
@@ -1053,11 +1064,16 @@ _QUICK_OVERRIDES: Final = (None, FORCED_CLOSED)
 
 
 def _failure_after(
-    step: Step, error: BaseException | None, previous: BaseException | None
+    before: Circuit,
+    step: Step,
+    error: BaseException | None,
+    previous: BaseException | None,
 ) -> BaseException | None:
     """
-    Return the failure seen last, once *step* has changed the circuit.
+    Return the failure seen last, once *step* is made.
     """
+    if step.circuit is before:
+        return previous
     if step.transitions and step.circuit.phase is CLOSED:
         return None
     return error if step.counted is FAILURE else previous

@@ -18,12 +18,12 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from switchgear._attempts import Trial, Turn, TurnAndTrial, Unjudged
+from switchgear._attempts import Trial, Unjudged
 from switchgear.errors import CallNotPermitted
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from switchgear._attempts import (
         Arguments,
@@ -105,9 +105,7 @@ def limited_call(function: Function, limit: Limit) -> Function:
             return _limited(function, limit)
         if kind is Kind.COROUTINE:
             return _limited_coroutine(function, limit)
-    return _CLOSURES[kind](
-        function, lambda args, kwargs: Turn(*limit.of_call(args, kwargs)), None
-    )
+    return _CLOSURES[kind](function, limit.turn, None)
 
 
 def circuit_call(function: Function, circuit: Circuit) -> Function:
@@ -124,7 +122,7 @@ def circuit_call(function: Function, circuit: Circuit) -> Function:
             return _closed(function, circuit)
         if kind is Kind.COROUTINE:
             return _closed_coroutine(function, circuit)
-    return _CLOSURES[kind](function, _trials(circuit), circuit.fallback)
+    return _CLOSURES[kind](function, circuit.trial, circuit.fallback)
 
 
 def protected_call(function: Function, limit: Limit, circuit: Circuit) -> Function:
@@ -134,14 +132,9 @@ def protected_call(function: Function, limit: Limit, circuit: Circuit) -> Functi
     Raises:
         TypeError: As :func:`circuit_call` does.
     """
-
-    def attempt(args: Arguments, kwargs: Keywords) -> Attempt:
-        breaker, own = circuit.of_call(args, kwargs)
-        limiter, tokens, timeout = limit.of_call(args, kwargs)
-        return TurnAndTrial(breaker, own, limiter, tokens, timeout)
-
     kind = _checked_kind(function, circuit)
-    return _CLOSURES[kind](function, attempt, circuit.fallback)
+    attempts = partial(circuit.trial_at_its_turn, limit)
+    return _CLOSURES[kind](function, attempts, circuit.fallback)
 
 
 def _checked_kind(function: Function, circuit: Circuit) -> Kind:
@@ -178,7 +171,7 @@ def _closed(function: Function, circuit: Circuit) -> Function:
         is_done = not is_unfinished
         return result
 
-    anyhow = _function(observed, _trials(circuit), circuit.fallback)
+    anyhow = _function(observed, circuit.trial, circuit.fallback)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
@@ -202,7 +195,7 @@ def _closed(function: Function, circuit: Circuit) -> Function:
 
 def _closed_coroutine(function: Function, circuit: Circuit) -> Function:
     cell, own = circuit.lookup.cell, circuit.own
-    anyhow = _coroutine(function, _trials(circuit), circuit.fallback)
+    anyhow = _coroutine(function, circuit.trial, circuit.fallback)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         breaker = cell.instance
@@ -222,10 +215,6 @@ def _closed_coroutine(function: Function, circuit: Circuit) -> Function:
         return result
 
     return call
-
-
-def _trials(circuit: Circuit) -> Attempts:
-    return lambda args, kwargs: Trial(*circuit.of_call(args, kwargs))
 
 
 def _limited(function: Function, limit: Limit) -> Function:
@@ -311,7 +300,7 @@ def _generator(
     def call(*args: Any, **kwargs: Any) -> Any:
         source = function(*args, **kwargs)
         answer = _answer(fallback, args, kwargs)
-        return _iterated(source, attempts(args, kwargs), answer)
+        return _entered(source, attempts(args, kwargs), answer)
 
     return call
 
@@ -347,14 +336,14 @@ def _unfinished(result: Any, attempt: Attempt) -> Any:
     """
     Return what stands in for *result*, in which the work is yet to be done.
     """
-    if isinstance(result, CoroutineType):
+    if inspect.isawaitable(result):
         return _awaited(result, attempt)
     if isinstance(result, GeneratorType):
-        return _iterated(result, attempt, is_admitted=True)
+        return _iterated(result, attempt)
     return _streamed(result, attempt, is_admitted=True)
 
 
-async def _awaited(coroutine: CoroutineType[Any, Any, R], attempt: Attempt) -> R:
+async def _awaited(coroutine: Awaitable[R], attempt: Attempt) -> R:
     """
     Await *coroutine*, which an admitted call returned.
     """
@@ -367,27 +356,31 @@ async def _awaited(coroutine: CoroutineType[Any, Any, R], attempt: Attempt) -> R
     return result
 
 
-def _iterated(
+def _entered(
     source: Generator[Any, Any, Any],
     attempt: Attempt,
-    answer: Callable[[CallNotPermitted], Any] | None = None,
-    *,
-    is_admitted: bool = False,
+    answer: Callable[[CallNotPermitted], Any] | None,
 ) -> Generator[Any, Any, Any]:
     """
-    Stand in for *source*, and be admitted before its first item.
+    Be admitted before the first item, then stand in for *source*.
     """
-    is_refused = False
     try:
-        if not is_admitted:
-            attempt.enter()
+        attempt.enter()
     except CallNotPermitted as refusal:
         if answer is None:
             raise
-        is_refused = True
-        source = answer(refusal)
-    if is_refused:
-        return (yield from source)
+        stand_in = answer(refusal)
+    else:
+        stand_in = _iterated(source, attempt)
+    return (yield from stand_in)
+
+
+def _iterated(
+    source: Generator[Any, Any, Any], attempt: Attempt
+) -> Generator[Any, Any, Any]:
+    """
+    Stand in for *source*, whose call was admitted.
+    """
     # Spelt out, because "yield from" does not tell a consumer that closes the
     # iteration from a source that gives up, which is no success.
     step: Callable[[Any], Any] = source.send

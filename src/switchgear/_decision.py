@@ -78,7 +78,7 @@ class Decision(tuple[bool, float | None, int]):
 
 #: The commonest answers, by the tokens that remain. Looking one up costs a
 #: tenth of building it.
-READY_MADE: Final = 256
+READY_MADE: Final = 1024
 ADMITTED: Final = tuple(
     [Decision(True, 0.0, remaining) for remaining in range(READY_MADE)]  # noqa: FBT003
 )

@@ -312,7 +312,7 @@ def _split(definition: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return for_limiter, for_breaker
 
 
-def limiter_of(function: Callable[..., Any], *, key: Hashable = OWN) -> RateLimiter:
+def limiter_of(function: Callable[..., Any], *, key: Hashable = ...) -> RateLimiter:
     """
     Return the limiter of a function decorated here.
 
@@ -333,7 +333,7 @@ def limiter_of(function: Callable[..., Any], *, key: Hashable = OWN) -> RateLimi
     return _instance_of(function, RateLimiter, key)
 
 
-def breaker_of(function: Callable[..., Any], *, key: Hashable = OWN) -> CircuitBreaker:
+def breaker_of(function: Callable[..., Any], *, key: Hashable = ...) -> CircuitBreaker:
     """
     Return the breaker of a function decorated here.
 
@@ -588,11 +588,11 @@ def _instance_of(function: Any, kind: type[T], key: Hashable) -> T:
         msg = f"{function!r} has no {name}: it was not decorated with one"
         raise TypeError(msg)
     if lookup.key is None:
-        if key is not OWN:
+        if key is not ...:
             msg = f"{function!r} has one {name} for all calls: {name}_of() takes no key"
             raise TypeError(msg)
         return cast("T", lookup.held())
-    if key is OWN:
+    if key is ...:
         msg = f"{function!r} has one {name} per key: say {name}_of(function, key=...)"
         raise TypeError(msg)
     return cast("Keyed[T]", lookup.held())[key]

@@ -41,6 +41,18 @@ def untrack(owner: Forkable) -> None:
     _tracked.discard(owner)
 
 
+def tracked() -> list[Forkable]:
+    """
+    Return everybody who is tracked now.
+    """
+    while True:
+        try:
+            return list(_tracked)
+        except RuntimeError:
+            # Another thread tracked somebody meanwhile.
+            continue
+
+
 def _after_fork_in_child() -> None:
     errors: list[Exception] = []
     for owner in list(_tracked):

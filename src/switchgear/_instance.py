@@ -62,6 +62,11 @@ class Instance:
             raise TypeError(msg)
         return self._home
 
+    def _note_bypass(self) -> None:
+        """
+        Take notice that protection was switched off; see ``_bypass``.
+        """
+
     def _after_fork(self) -> None:
         self._lock = RLock()
         self._outbox.after_fork()

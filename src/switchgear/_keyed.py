@@ -396,12 +396,16 @@ class Keyed(Instance, Generic[T]):
                         # The key's __hash__ asked for it meanwhile.
                         slot.used = True
                         self._slots[slot.key] = slot
-                    elif self._ring[-1] is slot:
+                    elif self._ring and self._ring[-1] is slot:
                         self._ring.pop()
                 else:  # pragma: no cover -- looked up without the GIL
                     slot.instance = forgotten
         del doubles
         return True
+
+    def _note_bypass(self) -> None:
+        for instance in self._instances():
+            instance._note_bypass()  # noqa: SLF001 -- ours
 
     def _after_fork(self) -> None:
         super()._after_fork()

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear._core.queue import Place
+from switchgear._core.rate import plain
 from switchgear._core.token_bucket import budget_of
 from switchgear._decision import ADMITTED, READY_MADE, Decision
 from switchgear._limiter_settings import (
@@ -96,8 +97,8 @@ class RateLimiter(Turnstile):
             msg = f"store must be None: there are no shared stores yet, not {store!r}"
             raise TypeError(msg)
         checked = first_rates(calls_per_second, burst, rates)
-        super().__init__(name, checked, checked_max_waiters(max_waiters), clock)
         self._rates = checked
+        super().__init__(name, checked, checked_max_waiters(max_waiters), clock)
 
     # Asking
 
@@ -114,17 +115,14 @@ class RateLimiter(Turnstile):
         Raises:
             BurstExceeded: If *tokens* can never be admitted.
         """
-        if tokens is not _ONE:
-            tokens = whole("tokens", tokens, minimum=1)
         # Before the lock: a call inside a locked section makes convoys.
         reading = time.monotonic_ns()
         queue = self._queue
-        spare: int = -1
         with self._lock:
-            # The short way, spelled out here and in _take(): a call more would
-            # cost a tenth of all. Nothing in it calls anything, so that a
-            # signal handler never finds it half done.
-            if reading >= self._floor:
+            # The short way, for a token at a time; spelled out here and in
+            # _take(), as a call more would cost a tenth of all. Nothing in it
+            # calls anything, so that a signal handler never finds it half done.
+            if reading >= self._floor and tokens is _ONE:
                 now = reading - self._epoch
                 if self._ticks != 1:
                     now *= self._ticks
@@ -133,17 +131,21 @@ class RateLimiter(Turnstile):
                 least = now - self._capacity
                 if state < least:  # noqa: PLR1730 -- max() is a call
                     state = least
-                state += tokens * cost
+                state += cost
                 if state <= now:
                     queue.state = state
                     queue.admitted += 1
                     self._floor = reading
-                    spare = (now - state) // cost
+                    spare: int = (now - state) // cost
                     if spare < READY_MADE:
                         return ADMITTED[spare]
+                else:
+                    spare = -1
+            else:
+                spare = -1
         if spare >= 0:
             return _new(Decision, (True, 0.0, spare))
-        return self._decide(tokens)
+        return self._decide(whole("tokens", tokens, minimum=1))
 
     def wait(self, tokens: int = 1, *, timeout: float | None = None) -> None:
         """
@@ -288,7 +290,7 @@ class RateLimiter(Turnstile):
         """
 
         def act(now: int, woken: list[Place]) -> None:  # noqa: ARG001
-            if self._queue.reopen(now):
+            if self._queue.reopen():
                 self._put(LimiterReopened, now, limiter=self._name)
 
         self._visit(act)
@@ -322,6 +324,8 @@ class RateLimiter(Turnstile):
         """
         if max_waiters is not UNCHANGED:
             max_waiters = checked_max_waiters(max_waiters)
+        if burst is not UNCHANGED:
+            burst = whole("burst", burst, minimum=1)
         if rates is not UNCHANGED:
             # Before the lock: it may be anything iterable.
             rates = checked_rates(rates)
@@ -374,7 +378,8 @@ class RateLimiter(Turnstile):
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
         shown = ", ".join(
-            f"{rate.limit:g} {rate.counts} per {rate.per:g} s, burst {rate.burst}"
+            f"{plain(rate.limit)} {rate.counts} per {plain(rate.per)} s,"
+            f" burst {rate.burst}"
             for rate in self._rates
         )
         return f"<RateLimiter{name}: {shown}>"

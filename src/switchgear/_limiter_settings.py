@@ -58,12 +58,12 @@ def next_rates(
         msg = "this limiter has several rates: give rates, all of them"
         raise ValueError(msg)
     rate = before[0]
+    limit, per = rate.limit, rate.per
+    if calls_per_second is not UNCHANGED:
+        limit, per = _pace(calls_per_second, 1).limit, 1.0
     if burst is UNCHANGED:
         burst = rate.burst
-    if calls_per_second is not UNCHANGED:
-        return (_pace(calls_per_second, burst),)
-    burst = whole("burst", burst, minimum=1)
-    return (Rate(rate.limit, per=rate.per, burst=burst, counts=rate.counts),)
+    return (Rate(limit, per=per, burst=burst, counts=rate.counts),)
 
 
 def settings_of(rates: tuple[Rate, ...], max_waiters: int | None) -> dict[str, Any]:

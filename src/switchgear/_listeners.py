@@ -11,6 +11,7 @@ from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from switchgear import _fork, _structlog
+from switchgear._structlog import LogListener
 from switchgear.events import Event
 
 
@@ -62,7 +63,8 @@ class Subscriptions:
     def __init__(self, *listeners: Listener) -> None:
         self._lock = RLock()
         self._who = tuple(_Subscription(one, (Event,)) for one in listeners)
-        self._wanted: dict[type[Event], bool] = {}
+        #: For each type the logs to be asked, or None: it is wanted in any case.
+        self._wanted: dict[type[Event], tuple[LogListener, ...] | None] = {}
 
     def add(self, listener: Listener, *event_types: type[Event]) -> Callable[[], None]:
         """
@@ -100,10 +102,20 @@ class Subscriptions:
         """
         wanted = self._wanted
         try:
-            return wanted[event_type]
+            logs = wanted[event_type]
         except KeyError:
-            answer = any(issubclass(event_type, one.event_types) for one in self._who)
-            return wanted.setdefault(event_type, answer)
+            logs = wanted.setdefault(event_type, self._whom_to_ask(event_type))
+        if not logs:
+            return logs is None
+        return any(log.wants(event_type) for log in logs)
+
+    def _whom_to_ask(self, event_type: type[Event]) -> tuple[LogListener, ...] | None:
+        listeners = [
+            one.listener for one in self._who if issubclass(event_type, one.event_types)
+        ]
+        # What the log wants depends on levels, which change without a notice.
+        logs = tuple(one for one in listeners if type(one) is LogListener)
+        return logs if len(logs) == len(listeners) else None
 
     def call(self, event: Event) -> BaseException | None:
         """
@@ -121,7 +133,7 @@ class Subscriptions:
                 except Exception:  # noqa: BLE001 -- whatever a listener raises
                     _structlog.report_failure(one.listener, event)
                 except BaseException as error:  # noqa: BLE001 -- raised by deliver()
-                    interruption = interruption or error
+                    interruption = _first(interruption, error)
         return interruption
 
     def _after_fork(self) -> None:
@@ -129,7 +141,7 @@ class Subscriptions:
 
 
 #: Who listens to every instance; the log does.
-EVERYWHERE = Subscriptions(_structlog.LogListener())
+EVERYWHERE = Subscriptions(LogListener())
 _fork.track(EVERYWHERE)
 
 

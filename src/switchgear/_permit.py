@@ -71,10 +71,11 @@ class Call:
         breaker = self._breaker
         try:
             outcome = (judge or breaker._judge).of_exception(error)
+            cancelled = is_cancellation(error)
         except BaseException:
             breaker._record(IGNORED, call=self)
             raise
-        breaker._record(outcome, error, call=self, cancelled=is_cancellation(error))
+        breaker._record(outcome, error, call=self, cancelled=cancelled)
 
     def _returned(self, value: object, judge: Judge | None = None) -> None:
         """
@@ -255,9 +256,7 @@ class Guard(Call):
         """
         check_failure(error, retry_after)
         self._check_entered()
-        return self._breaker._record(
-            FAILURE, error, call=self, retry_after=retry_after
-        )
+        return self._breaker._record(FAILURE, error, call=self, retry_after=retry_after)
 
     def ignore(self) -> bool:
         """

@@ -30,7 +30,8 @@ def record(cls: T) -> T:
     contents["_names"] = (*cls._names, *own)  # type: ignore[attr-defined]
     # One for each: a subclass would find what its base has cached.
     contents["__dataclass_fields__"] = _Fields()
-    return type(cls)(cls.__name__, cls.__bases__, contents)
+    made: Any = type(cls)(cls.__name__, cls.__bases__, contents)
+    return made  # type: ignore[no-any-return]
 
 
 class _Fields:

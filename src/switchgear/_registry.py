@@ -221,7 +221,7 @@ class Registry:
 
         There is nothing to define, so a misspelt name is a new counter.
         """
-        entry = self._entries.get(("counter", _checked(name)))
+        entry = self._find("counter", name)
         if entry is None:
             entry = self._put(_Entry("counter", name, {}, {}, ""), AtomicCounter)
         counter: AtomicCounter = entry.instance
@@ -240,7 +240,7 @@ class Registry:
             ConfigurationError: If the set is there with another *max_size*.
             TypeError, ValueError: If an argument is not allowed.
         """
-        entry = self._entries.get(("unique", _checked(name)))
+        entry = self._find("unique", name)
         if entry is None or max_size is not None:
             made: ThreadSafeSet[Any] = ThreadSafeSet(max_size=max_size)
             settings = {"max_size": made.max_size}
@@ -382,7 +382,7 @@ class Registry:
         """
         Define *name* or agree; *place* says where this was asked for.
         """
-        known = self._entries.get((kind, _checked(name)))
+        known = self._find(kind, name)
         if known is not None and _same(known.code, definition):
             return
         code = _kept(definition)
@@ -413,13 +413,21 @@ class Registry:
         return self._template_of(self._entry(kind, name))
 
     def _entry(self, kind: str, name: str) -> _Entry:
-        entry = self._entries.get((kind, _checked(name)))
+        entry = self._find(kind, name)
         if entry is None:
             raise self._unknown(name, kind)
         return entry
 
+    def _find(self, kind: str, name: str) -> _Entry | None:
+        if type(name) is str:
+            entry = self._entries.get((kind, name))
+            if entry is not None:
+                return entry
+        # What is not there may be no name at all.
+        return self._entries.get((kind, required_name("name", name)))
+
     def _named(self, name: str) -> list[_Entry]:
-        found = [self._entries.get((kind, _checked(name))) for kind in _KINDS]
+        found = [self._find(kind, name) for kind in _KINDS]
         entries = [entry for entry in found if entry is not None]
         if not entries:
             raise self._unknown(name, *_KINDS)
@@ -598,8 +606,7 @@ def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:
         return registry.counter(name)
     if kind == "unique":
         return registry.unique(name, **definition)
-    if definition:
-        registry._define(kind, name, definition, "unpickled")  # noqa: SLF001
+    registry._define(kind, name, definition, "unpickled")  # noqa: SLF001
     entry = registry._entry(kind, name)  # noqa: SLF001 -- same module
     if not how:
         return registry._instance_of(entry)  # noqa: SLF001 -- same module
@@ -641,11 +648,6 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     Answer whether both are written the same, types included (True is not 1).
     """
     return one == other and all(type(one[key]) is type(other[key]) for key in one)
-
-
-def _checked(name: Any) -> str:
-    # The exact type first: names are looked up much more often than made.
-    return name if type(name) is str else required_name("name", name)
 
 
 def _state(thing: Any) -> Any:

@@ -49,7 +49,8 @@ logged at once, then at most one line in ten seconds of its clock, ``refused``
 being how many there were since the line before. When the state of the
 instance changes, what is left is logged first. Instances without a name share
 one summary. So do those that come while a thousand others are being refused,
-under the name ``[others]``.
+under the name ``[others]``. While no line about refusals would be shown, they
+are not counted here either; ``snapshot()`` always has the totals.
 """
 
 from __future__ import annotations
@@ -148,10 +149,21 @@ class LogListener:
         #: For those that find no room there.
         self._others: dict[_Who, _Storm] = {}
 
+    def wants(self, event_type: type[events.Event]) -> bool:
+        """
+        Answer whether anybody would see a line about an *event_type*.
+
+        Calls nothing that an application may have replaced: the caller may
+        hold a lock.
+        """
+        return event_type not in LINES or _is_heard(LINES[event_type][1])
+
     def __call__(self, event: events.Event, /) -> None:
         """
         Log *event*, or count it if it is one refusal of many.
         """
+        if not self.wants(type(event)):
+            return
         match event:
             case events.CircuitRefused():
                 self._refused(("breaker", event.breaker), event)
@@ -234,6 +246,31 @@ class LogListener:
         _line(event)
 
 
+def _is_heard(level: str) -> bool:
+    """
+    Answer whether lines of *level* go anywhere.
+
+    Errs on the side of yes, and leaves the rest to the log.
+    """
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        # What is filtered out does nothing, in so many words.
+        wrapper = structlog.get_config()["wrapper_class"]
+        return getattr(getattr(wrapper, level, None), "__name__", None) != "_nop"
+    logging = sys.modules.get("logging")
+    if logging is None:
+        # Then nobody changed that warnings, and nothing less, are shown.
+        return LEVELS[level] >= LEVELS["warning"]
+    logger = logging.root.manager.loggerDict.get("switchgear")
+    if not isinstance(logger, logging.Logger):
+        logger = logging.root
+    if logger.disabled or logger.manager.disable >= LEVELS[level]:
+        return False
+    while not logger.level and logger.parent is not None:
+        logger = logger.parent
+    return bool(LEVELS[level] >= logger.level)
+
+
 def write(
     level: str, name: str, keys: Mapping[str, Any], *, exc_info: bool = False
 ) -> None:
@@ -292,12 +329,9 @@ def _write_plainly(
 ) -> None:
     import logging
 
-    logger = logging.getLogger("switchgear")
-    if not logger.isEnabledFor(LEVELS[level]):
-        return
     # One template for all lines of a kind, so that collectors can group them.
     template = " ".join((f"switchgear.{name}", *(f"{key}=%s" for key in keys)))
-    logger.log(
+    logging.getLogger("switchgear").log(
         LEVELS[level],
         template,
         *map(_text, keys.values()),

@@ -56,6 +56,7 @@ class Turnstile(Instance):
     """
 
     __slots__ = (
+        "_ahead",
         "_capacity",
         "_clock",
         "_cost",
@@ -77,7 +78,6 @@ class Turnstile(Instance):
         max_waiters: int | None,
         clock: Clock | None,
     ) -> None:
-        super().__init__(name)
         self._max_waiters = max_waiters
         self._clock = checked_clock(clock)
         #: The clock again, if waits must follow it instead of sleeping.
@@ -86,6 +86,8 @@ class Turnstile(Instance):
         #: What the clock says at the queue's time zero. Moved when the clock
         #: steps back, so that the queue's time never does.
         self._epoch = self._last
+        #: How far that time went on while the clock stood still.
+        self._ahead = 0
         self._queue = Queue(budget_of(rates), 0)
         self._crews: dict[asyncio.AbstractEventLoop, Crew] = {}
         self._said_blocked = False
@@ -94,6 +96,8 @@ class Turnstile(Instance):
         self._floor = NEVER
         #: Those of that bucket.
         self._ticks = self._cost = self._capacity = 1
+        # Last: from here on a fork finds it, and it is complete.
+        super().__init__(name)
         self._clear_the_way(0)
 
     # Visits to the queue, each under the lock
@@ -121,10 +125,13 @@ class Turnstile(Instance):
                 if looker is not None:
                     now = self._looked(now, looker, slept)
                 woken += self._serve(now)
-                result = act(now, woken)
-                woken += self._serve(now)
-                nudged = self._overslept()
-                self._clear_the_way(now)
+                try:
+                    result = act(now, woken)
+                finally:
+                    # Also when refused: a place may have been given up for it.
+                    woken += self._serve(now)
+                    nudged = self._overslept()
+                    self._clear_the_way(now)
         finally:
             self._tell(woken, nudged)
         return result
@@ -136,16 +143,29 @@ class Turnstile(Instance):
         Whoever goes the short way notes their reading in the floor; while
         somebody is here there is no short way.
         """
-        if reading < self._last or self._last < self._floor < NEVER:
-            # Overtaken on the way to the lock, unless the clock stepped back.
+        behind = -1
+        while True:
+            last, floor = self._last, self._floor
+            if last < floor < NEVER:
+                last = floor
+            if reading >= last or behind == last:
+                break
+            # Overtaken: on the way to the lock, or just now by a signal handler.
+            # If nobody was here since the reading, the clock has stepped back.
+            behind = last
             reading = self._clock.monotonic_ns()
-        # No call from here on: a signal handler may come in after one.
-        last = self._last
-        if last < self._floor < NEVER:
-            last = self._floor
+        # No call since the last look: see the top of _core/queue.py.
         self._floor = NEVER
         if reading < last:
             self._epoch -= last - reading
+            self._ahead = 0
+        elif self._ahead:
+            # A coarse clock makes up for what was slept between its ticks.
+            step = reading - last
+            if step > self._ahead:
+                step = self._ahead  # noqa: PLR1730 -- without a call
+            self._epoch += step
+            self._ahead -= step
         self._last = reading
         return reading - self._epoch
 
@@ -154,41 +174,43 @@ class Turnstile(Instance):
         Open the short way through try_acquire, if there is nothing in it.
         """
         queue = self._queue
-        budget = queue.budget
-        clear = False
-        if isinstance(budget, Bucket):
-            self._ticks, self._cost = budget.ticks, budget.cost
-            self._capacity = budget.capacity
-            clear = (
-                not budget.per_call
-                and self._clock is MONOTONIC
-                and not queue.bookings()
-                and queue.paused_until <= now
-            )
-        # No call from here on: a signal handler may come in after one.
+        bucket, state = queue.budget, queue.state
+        if not isinstance(bucket, Bucket):
+            self._floor = NEVER
+            return
+        clear = (
+            not bucket.per_call and self._clock is MONOTONIC and not queue.bookings()
+        )
+        # No call from here on: see the top of _core/queue.py.
+        self._floor = NEVER
         if (
             clear
             and not queue.places
+            and queue.paused_until <= now
+            and not self._ahead
             and queue.closed is None
-            and queue.budget is budget
+            and queue.state is state
+            and queue.budget is bucket
         ):
+            self._ticks = bucket.ticks
+            self._cost = bucket.cost
+            self._capacity = bucket.capacity
             self._floor = self._last
-        else:
-            self._floor = NEVER
 
     def _serve(self, now: int) -> list[Place]:
-        granted = self._queue.serve(now)
-        if granted and self._outbox.wants(RateLimitWaited):
-            for place in granted:
-                if place.waiter is not None:
-                    self._put(
-                        RateLimitWaited,
-                        now,
-                        limiter=self._name,
-                        tokens=place.tokens,
-                        waited=(place.turned - place.since) / 1e9,
-                    )
-        return granted
+        decided = self._queue.serve(now)
+        for place in decided:
+            if place.status is Status.LATE:
+                self._note_late(now, place)
+            elif place.waiter is not None and self._outbox.wants(RateLimitWaited):
+                self._put(
+                    RateLimitWaited,
+                    now,
+                    limiter=self._name,
+                    tokens=place.tokens,
+                    waited=(place.turned - place.since) / 1e9,
+                )
+        return decided
 
     def _looked(self, now: int, looker: Place, slept: int) -> int:
         """
@@ -203,6 +225,7 @@ class Turnstile(Instance):
             stalled = sight.now + slept - now
             if stalled > 0:
                 self._epoch -= stalled
+                self._ahead += stalled
                 now += stalled
         first = self._queue.first()
         if first is not None and first is not looker and first.waiter is not None:
@@ -214,19 +237,29 @@ class Turnstile(Instance):
         """
         Return who is next if its timer is set too late.
         """
-        place = self._queue.first_waiting()
-        if place is None:
+        front = self._queue.front()
+        if front is None:
             return None
-        late = place.waiter.sight.alarm_at > self._queue.turn_of(place)
+        place, turn = front
+        sight = place.waiter.sight
+        late = sight.alarm_at > turn
+        if isinstance(place.waiter, ClockWaiter):
+            # Its timer is set in the clock's time, and that was moved back.
+            late = late or sight.reading - sight.now != self._epoch
         return place if late else None
 
     def _tell(self, woken: list[Place], nudged: Place | None) -> None:
+        # The owner may have looked for itself, and be gone by now.
         deaf = [
             place
             for place in woken
-            if place.waiter is not None and not place.waiter.wake(place)
+            if (waiter := place.waiter) is not None and not waiter.wake(place)
         ]
-        if nudged is not None and not nudged.waiter.nudge(nudged):
+        if (
+            nudged is not None
+            and (waiter := nudged.waiter) is not None
+            and not waiter.nudge(nudged)
+        ):
             deaf.append(nudged)
         if deaf:
             self._visit(partial(self._bury, deaf))
@@ -253,18 +286,14 @@ class Turnstile(Instance):
 
     def _expire(self, place: Place) -> int:
         def act(now: int, woken: list[Place]) -> int:
-            if place.status is Status.QUEUED and now >= place.deadline:
-                self._send_late(now, place)
-                woken.append(place)
+            self._send_if_late(now, place, woken)
             return place.deadline - now if place.status is Status.QUEUED else 0
 
         return self._visit(act)
 
     def _look_for(self, place: Place, now: int, woken: list[Place]) -> int:
         queue = self._queue
-        if place.status is Status.QUEUED and now >= place.deadline:
-            self._send_late(now, place)
-            woken.append(place)
+        self._send_if_late(now, place, woken)
         if place.status is not Status.QUEUED:
             return 0
         alarm_at = min(queue.turn_of(place), place.deadline)
@@ -315,6 +344,9 @@ class Turnstile(Instance):
         with self._lock:
             crew = self._crews.get(loop)
             if crew is None:
+                # Closed with tasks in it that will never run.
+                for gone in [other for other in self._crews if other.is_closed()]:
+                    del self._crews[gone]
                 crew = self._crews[loop] = Crew(loop, self)
         inner = TaskWaiter(crew)
         waiter = (
@@ -334,14 +366,14 @@ class Turnstile(Instance):
         Returns nanoseconds until its turn, 0 if it was admitted. With a
         *waiter* it will be refused once *timeout* is over; without, it stands.
         """
-        blocks = isinstance(waiter, ThreadWaiter) and _in_event_loop()
+        blocks = _is_thread(waiter) and _in_event_loop()
 
         def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
             queue = self._queue
-            self._check_open(now, place.tokens)
             if _bypass.active:
                 place.status = Status.GRANTED
                 return 0
+            self._check_open(now, place.tokens)
             if queue.take(now, place.tokens, None if waiter else place):
                 return 0
             left = queue.turn(now, place.tokens) - now
@@ -352,6 +384,8 @@ class Turnstile(Instance):
             waiting = len(queue.places)
             if self._max_waiters is not None and waiting >= self._max_waiters:
                 self._refuse(now, place.tokens, left, f"{waiting} wait already")
+            # Before it enters: an interrupted wait gives back what is its own.
+            place.waiter = waiter
             queue.enter(now, place)
             self._attend(now, place, waiter, timeout, left)
             if blocks:
@@ -366,21 +400,23 @@ class Turnstile(Instance):
         """
         Let *waiter* wait on the reserved *place*, as :meth:`_enter`.
         """
-        blocks = isinstance(waiter, ThreadWaiter) and _in_event_loop()
+        blocks = _is_thread(waiter) and _in_event_loop()
 
         def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
-            if place.status is not Status.QUEUED:
+            if place.status is not Status.QUEUED or _bypass.active:
                 return 0
-            if place.waiter is not None:
+            # First: an interrupted wait gives back what is its own.
+            if not self._queue.attend(now, place, waiter):
                 msg = "this reservation is being waited for already"
                 raise RuntimeError(msg)
             left = self._queue.turn_of(place) - now
             if timeout is not None and left > nanoseconds(timeout):
                 self._queue.leave(now, place)
+                # Who asks again does so behind those who were behind it.
+                left = max(0, self._queue.turn(now, place.tokens) - now)
                 self._refuse(
                     now, place.tokens, left, f"the turn is not within {timeout:g} s"
                 )
-            place.since = now
             self._attend(now, place, waiter, timeout, left)
             if blocks:
                 self._say_blocked(now)
@@ -396,7 +432,6 @@ class Turnstile(Instance):
         timeout: float | None,
         left: int,
     ) -> None:
-        place.waiter = waiter
         if waiter is None:
             return
         if timeout is not None:
@@ -442,11 +477,17 @@ class Turnstile(Instance):
             reason=reason,
         )
 
-    def _send_late(self, now: int, place: Place) -> None:
-        place.turned = self._queue.turn_of(place)
-        if self._queue.leave(now, place, Status.LATE):
-            left = to_seconds(place.turned - now)
-            self._note_refusal(now, place.tokens, left, _LATE)
+    def _send_if_late(self, now: int, place: Place, woken: list[Place]) -> None:
+        if now >= place.deadline and self._queue.leave(now, place, Status.LATE):
+            self._note_late(now, place)
+            woken.append(place)
+
+    def _note_late(self, now: int, place: Place) -> None:
+        place.deadline = now
+        # When it would be admitted if it asked again.
+        place.turned = max(now, self._queue.turn(now, place.tokens))
+        left = to_seconds(place.turned - now)
+        self._note_refusal(now, place.tokens, left, _LATE)
 
     def _check(self, place: Place) -> None:
         """
@@ -467,16 +508,22 @@ class Turnstile(Instance):
     def _decide(self, tokens: int) -> Decision:
         def act(now: int, woken: list[Place]) -> Decision:  # noqa: ARG001
             queue = self._queue
-            if not queue.budget.fits(tokens):
+            if not _bypass.active and not queue.budget.fits(tokens):
                 self._check_open(now, tokens)
             if _bypass.active or queue.take(now, tokens):
-                return Decision(True, 0.0, queue.takeable(now))
+                return Decision(
+                    admitted=True, retry_after=0.0, remaining=queue.takeable(now)
+                )
             retry_after, reason = None, "closed"
             if queue.closed is None:
                 retry_after = to_seconds(queue.turn(now, tokens) - now)
                 reason = "no token is free"
             self._note_refusal(now, tokens, retry_after, reason)
-            return Decision(False, retry_after, queue.takeable(now))
+            return Decision(
+                admitted=False,
+                retry_after=retry_after,
+                remaining=queue.takeable(now),
+            )
 
         return self._visit(act)
 
@@ -524,11 +571,15 @@ class Turnstile(Instance):
             at = (now + self._epoch) / 1e9
             self._outbox.put(event_type(at=at, **fields))
 
+    def _note_bypass(self) -> None:
+        # Whoever leaves the queue looks whether the short way may be open.
+        self._visit(lambda now, woken: None)  # noqa: ARG005
+
     def _after_fork(self) -> None:
         super()._after_fork()
         self._crews = {}
         self._floor = NEVER
-        self._queue.forget(self._last - self._epoch)
+        self._queue.forget()
 
 
 def _closed(reason: str) -> str:
@@ -540,6 +591,12 @@ def _crew_of(place: Place) -> Crew | None:
     if isinstance(waiter, ClockWaiter):
         waiter = waiter.inner
     return waiter.crew if isinstance(waiter, TaskWaiter) else None
+
+
+def _is_thread(waiter: Waiter | None) -> bool:
+    if isinstance(waiter, ClockWaiter):
+        return isinstance(waiter.inner, ThreadWaiter)
+    return isinstance(waiter, ThreadWaiter)
 
 
 def _in_event_loop() -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections import OrderedDict, deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -45,6 +46,10 @@ class Sight(NamedTuple):
     now: int
     alarm_at: int
 
+
+#: How long a loop waits before it looks again after it was interrupted while
+#: looking, in nanoseconds.
+RETRY = 10_000_000
 
 #: What those see who have not looked yet.
 NOTHING = Sight(0, 0, NEVER)
@@ -115,11 +120,9 @@ class ThreadWaiter:
         """
         Let the thread look again.
         """
-        try:
+        # Somebody else may have woken it, and it has not run yet.
+        with suppress(RuntimeError):
             self._baton.release()
-        except RuntimeError:
-            # Somebody else woke it and it has not run yet.
-            pass
         return True
 
     nudge = wake
@@ -181,7 +184,7 @@ class ClockWaiter:
     The queue is then served by whoever moves the clock, at the very moment.
     """
 
-    __slots__ = ("_clock", "_desk", "_handle", "inner", "sight")
+    __slots__ = ("_clock", "_desk", "_handles", "inner", "sight")
 
     def __init__(
         self, inner: ThreadWaiter | TaskWaiter, desk: Desk, clock: TimerClock
@@ -190,7 +193,8 @@ class ClockWaiter:
         self.inner = inner
         self._desk = desk
         self._clock = clock
-        self._handle: TimerHandle | None = None
+        #: One, or more for a moment: several may ring at once.
+        self._handles: deque[TimerHandle] = deque()
 
     def wake(self, place: Place) -> bool:
         """
@@ -213,9 +217,12 @@ class ClockWaiter:
         while left := self._desk._look(place):  # noqa: SLF001 -- its protocol
             rings_at = self.sight.reading + left
             self.cancel()
-            self._handle = self._clock.call_at(rings_at, partial(self.ring, place))
-            # The clock may have been moved past that moment meanwhile.
-            if self._clock.monotonic_ns() < rings_at:
+            ring = partial(self.ring, place)
+            self._handles.append(self._clock.call_at(rings_at, ring))
+            # Somebody may have moved the clock past that moment, or decided on
+            # the place and cancelled what was set before.
+            moved = self._clock.monotonic_ns() >= rings_at
+            if not moved and place.status is Status.QUEUED:
                 return
         self.wake(place)
 
@@ -230,8 +237,9 @@ class ClockWaiter:
         """
         Let the clock forget the call.
         """
-        if self._handle is not None:
-            self._handle.cancel()
+        with suppress(IndexError):
+            while True:
+                self._handles.pop().cancel()
 
 
 class Crew:
@@ -270,7 +278,12 @@ class Crew:
             msg = "this reservation is being waited for already"
             raise RuntimeError(msg)
         future = self.loop.create_future()
+        last = next(reversed(self._futures), None)
         self._futures[place] = future
+        if last is not None and 0 < place.number < last.number:
+            # A reservation, ahead of others that were waited for before it.
+            in_order = sorted(self._futures.items(), key=_number_of)
+            self._futures = OrderedDict(in_order)
         return future
 
     def drop(self, place: Place) -> None:
@@ -309,20 +322,30 @@ class Crew:
         """
         Look at the queue, tell those that were decided on, set the timer.
         """
-        while True:
-            # While this runs nobody needs to call: what is decided until the
-            # flag falls is told below.
-            self._summoned = True
+        # An interrupt must not leave the loop without a timer.
+        left: int | None = RETRY
+        try:
+            left = self._look(slept)
+            while left == 0:
+                left = self._look()
+        finally:
+            self._set_timer(left)
+
+    def _look(self, slept: int = 0) -> int | None:
+        """
+        Look for the first; return nanoseconds until the next time, if any.
+        """
+        # While this runs nobody needs to call: what is decided until the flag
+        # falls is told below.
+        self._summoned = True
+        try:
             first = self._first_queued()
-            left = 0
-            if first is not None and not isinstance(first.waiter, ClockWaiter):
-                left = self._desk._look(first, slept)  # noqa: SLF001 -- its protocol
+            if first is None or isinstance(first.waiter, ClockWaiter):
+                return None
+            return self._desk._look(first, slept)  # noqa: SLF001 -- its protocol
+        finally:
             self._summoned = False
             self._tell()
-            slept = 0
-            if first is None or left or isinstance(first.waiter, ClockWaiter):
-                break
-        self._set_timer(left or None)
 
     def _first_queued(self) -> Place | None:
         for place in self._futures:
@@ -350,6 +373,10 @@ class Crew:
             self._timer = self.loop.call_later(
                 nanoseconds / 1e9, self.tick, nanoseconds
             )
+
+
+def _number_of(item: tuple[Place, object]) -> int:
+    return item[0].number
 
 
 class Deadline:
@@ -447,3 +474,6 @@ async def wait_in_loop(
         if isinstance(waiter, ClockWaiter):
             waiter.cancel()
         crew.drop(place)
+        if place.waiter is waiter and place.status is not Status.QUEUED:
+            # It leads to the loop, and a reservation may be kept for long.
+            place.waiter = None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from switchgear import CountWindow, TimeWindow
 from switchgear._core import circuit as core
-from switchgear._core.circuit import Policy
+from switchgear._core.circuit import Policy, Report
 from switchgear._core.outcomes import Outcome
 from switchgear._core.windows import ledger
 from switchgear.events import CircuitState
@@ -111,17 +111,15 @@ class World:
 
     def report(self, outcome, call=None, **more):
         generation, lease, start_ns = call or (None, 0, self.now_ns)
-        step = core.record(
-            self.policy,
-            self.circuit,
+        report = Report(
             outcome,
-            self.now_ns,
             generation=generation,
             lease=lease,
             duration_ns=self.now_ns - start_ns,
             chance=self.chance,
             **more,
         )
+        step = core.record(self.policy, self.circuit, report, self.now_ns)
         self.take(step)
         return step
 
@@ -244,7 +242,7 @@ class TestLaws:
         answers = [
             (
                 core.admit(policy, world.circuit, world.now_ns + 70, 0.3),
-                core.record(policy, world.circuit, FAILURE, world.now_ns + 70),
+                core.record(policy, world.circuit, Report(FAILURE), world.now_ns + 70),
             )
             for _ in range(2)
         ]

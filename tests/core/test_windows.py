@@ -311,4 +311,4 @@ class TestValue:
         """
         If a window is pickled, an equal one arrives.
         """
-        assert window == pickle.loads(pickle.dumps(window))  # noqa: S301 -- our own bytes
+        assert window == pickle.loads(pickle.dumps(window))

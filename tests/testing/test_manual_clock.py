@@ -373,6 +373,36 @@ class TestThreads:
 
             assert list(range(1, number + 1)) == woken
 
+    def test_setting_a_timer_wakes_who_waits_for_it(self, clock):
+        """
+        If somebody waits for sleepers already, the last timer wakes them.
+        """
+        waiting = threading.Event()
+        done = []
+
+        class Watched(threading.Condition):
+            def wait(self, timeout=None):
+                waiting.set()
+                return super().wait(timeout)
+
+        clock._changed = Watched(threading.RLock())
+
+        def wait():
+            clock.wait_for_sleepers(1, timeout=PATIENCE)
+            done.append(True)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        assert waiting.wait(PATIENCE)
+        with clock._changed:
+            # Only now has it released the lock, and sleeps.
+            pass
+        clock.call_at(0, print)
+        # Sooner than it would look again by itself.
+        thread.join(PATIENCE / 4)
+
+        assert [True] == done
+
     def test_waiting_for_nobody_returns_at_once(self, clock):
         """
         If as many timers are set already, there is nothing to wait for.

@@ -121,6 +121,33 @@ class Circuit(NamedTuple):
 _UNTRIPPED = Circuit(CLOSED, None, 0, 0)[6:-1]
 
 
+class Report(NamedTuple):
+    """
+    Say how a call went.
+
+    Attributes:
+        outcome: How it went, its duration left aside.
+        generation: The generation it was admitted in; None if it never asked:
+            then it counts as a call of the current one.
+        lease: The number of its lease, or 0.
+        quick: Whether it took the quick path, where successes are told only
+            if they end a streak: such a call does not enter a window.
+        duration_ns: How long it took, None if nobody measured.
+        cancelled: Whether it was ended from outside.
+        hold_ns: Not before then, said the server.
+        chance: A random number, at least 0 and less than 1.
+    """
+
+    outcome: Outcome
+    generation: int | None = None
+    lease: int = 0
+    quick: bool = False
+    duration_ns: int | None = None
+    cancelled: bool = False
+    hold_ns: int | None = None
+    chance: float = 0.5
+
+
 class Transition(NamedTuple):
     """
     Say that a circuit went from one phase to another, and why.
@@ -280,66 +307,26 @@ def expire(policy: Policy, circuit: Circuit, now_ns: int, chance: float) -> Step
     return Step(waiting, expired=len(ended))
 
 
-def record(
-    policy: Policy,
-    circuit: Circuit,
-    outcome: Outcome,
-    now_ns: int,
-    *,
-    generation: int | None = None,
-    lease: int = 0,
-    quick: bool = False,
-    duration_ns: int | None = None,
-    cancelled: bool = False,
-    hold_ns: int | None = None,
-    chance: float = 0.5,
-) -> Step:
+def record(policy: Policy, circuit: Circuit, report: Report, now_ns: int) -> Step:
     """
     Count the outcome of a call.
-
-    Args:
-        policy: The settings.
-        circuit: The state.
-        outcome: How it went, its duration left aside.
-        now_ns: The time.
-        generation: The generation the call was admitted in; None if it never
-            asked: then it counts as a call of this one.
-        lease: The number of its lease, or 0.
-        quick: Whether it took the quick path, where successes are told only
-            if they end a streak: such a call does not enter a window.
-        duration_ns: How long it took, None if nobody measured.
-        cancelled: Whether it was ended from outside.
-        hold_ns: Not before then, said the server.
-        chance: A random number, at least 0 and less than 1.
     """
-    slow = _is_slow(policy, outcome, duration_ns, cancelled=cancelled)
-    counted = _counted(policy, circuit, outcome, slow=slow)
+    slow = _is_slow(policy, report)
+    counted = _counted(policy, circuit, report.outcome, slow=slow)
+    generation = report.generation
     stale = generation is not None and generation != circuit.generation
     forced = circuit.override is FORCED_OPEN or circuit.override is FORCED_CLOSED
-    if stale or forced:
+    if stale or forced or circuit.phase is OPEN:
         return Step(circuit, counted=counted)
     if circuit.phase is CLOSED:
-        return _record_closed(
-            policy,
-            circuit,
-            counted,
-            now_ns,
-            slow=slow,
-            quick=quick,
-            hold_ns=hold_ns,
-            chance=chance,
-        )
-    if circuit.phase is OPEN:
-        return Step(circuit, counted=counted)
-    step = expire(policy, circuit, now_ns, chance)
-    if not lease:
+        return _record_closed(policy, circuit, report, counted, now_ns, slow=slow)
+    step = expire(policy, circuit, now_ns, report.chance)
+    if not report.lease:
         if step.circuit.phase is not HALF_OPEN:
             return step._replace(counted=counted)
-    elif lease not in [one.number for one in step.circuit.leases]:
+    elif report.lease not in [one.number for one in step.circuit.leases]:
         return step
-    after = _record_probe(
-        policy, step.circuit, counted, now_ns, lease, hold_ns=hold_ns, chance=chance
-    )
+    after = _record_probe(policy, step.circuit, report, counted, now_ns)
     return after._replace(expired=step.expired)
 
 
@@ -398,16 +385,15 @@ def cooldown_ns(policy: Policy, reopened: int, chance: float) -> int:
 def _record_closed(
     policy: Policy,
     circuit: Circuit,
+    report: Report,
     counted: Outcome,
     now_ns: int,
     *,
     slow: bool,
-    quick: bool,
-    hold_ns: int | None,
-    chance: float,
 ) -> Step:
+    hold_ns: int | None
     if counted is FAILURE:
-        streak, hold_ns = circuit.streak + 1, _later(circuit.hold_ns, hold_ns)
+        streak, hold_ns = circuit.streak + 1, _later(circuit.hold_ns, report.hold_ns)
     elif counted is SUCCESS:
         streak, hold_ns = 0, None
     elif slow:
@@ -415,7 +401,7 @@ def _record_closed(
         streak, hold_ns = circuit.streak, circuit.hold_ns
     else:
         return Step(circuit, counted=counted)
-    if policy.ledger is None or quick:
+    if policy.ledger is None or report.quick:
         if streak == circuit.streak:
             return Step(circuit, counted=counted)
         entry, reason, books = None, None, circuit.books
@@ -430,31 +416,28 @@ def _record_closed(
     after = _new(Circuit, (*circuit[:4], streak, hold_ns, *_UNTRIPPED, books))
     if reason is None:
         return _new(Step, (after, (), entry, 0, counted))
-    step = _open(policy, after, now_ns, reason, chance)
+    step = _open(policy, after, now_ns, reason, report.chance)
     return step._replace(entry=entry, counted=counted)
 
 
 def _record_probe(
     policy: Policy,
     circuit: Circuit,
+    report: Report,
     counted: Outcome,
     now_ns: int,
-    lease: int,
-    *,
-    hold_ns: int | None,
-    chance: float,
 ) -> Step:
     if counted is FAILURE:
-        failed = circuit._replace(streak=circuit.streak + 1, hold_ns=hold_ns)
-        step = _open(policy, failed, now_ns, "probe_failed", chance)
+        failed = circuit._replace(streak=circuit.streak + 1, hold_ns=report.hold_ns)
+        step = _open(policy, failed, now_ns, "probe_failed", report.chance)
         return step._replace(counted=counted)
-    leases = tuple(one for one in circuit.leases if one.number != lease)
+    leases = tuple(one for one in circuit.leases if one.number != report.lease)
     if counted is IGNORED:
         ignored = circuit.ignored + 1
         after = circuit._replace(leases=leases, ignored=ignored)
         if ignored < _ignored_limit(policy):
             return Step(after, counted=counted)
-        step = _open(policy, after, now_ns, "probes_ignored", chance)
+        step = _open(policy, after, now_ns, "probes_ignored", report.chance)
         return step._replace(counted=counted)
     successes = circuit.successes + 1
     if successes < policy.successes_to_close:
@@ -493,16 +476,14 @@ def _open(
     return Step(opened, (transition,))
 
 
-def _is_slow(
-    policy: Policy, outcome: Outcome, duration_ns: int | None, *, cancelled: bool
-) -> bool:
-    if policy.slow_ns is None or duration_ns is None:
+def _is_slow(policy: Policy, report: Report) -> bool:
+    if policy.slow_ns is None or report.duration_ns is None:
         return False
     # Whoever ignored a call said that it says nothing; whoever cancelled it
     # may have lost patience.
-    if outcome is IGNORED and not cancelled:
+    if report.outcome is IGNORED and not report.cancelled:
         return False
-    return duration_ns > policy.slow_ns
+    return report.duration_ns > policy.slow_ns
 
 
 def _counted(

@@ -15,14 +15,12 @@ import enum
 import weakref
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from switchgear._core.token_bucket import Bucket, carry, carry_room
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from switchgear._core.token_bucket import Budget
 
 
@@ -32,6 +30,9 @@ SLACK = 2_000_000
 
 #: Later than any moment.
 NEVER = 1 << 100
+
+#: How many bookings are made before those that ended are looked for.
+_FEW: Final = 64
 
 
 class Status(enum.Enum):
@@ -63,18 +64,26 @@ class Room:
     meanwhile, being full, is lost. So at most the least room goes back that
     there was in the bucket since. Samples are noted in the newest Room only;
     older ones lead to newer ones, so that a Room lives as long as a booking
-    that could ask for it, and nobody keeps a list of bookings.
+    that could ask for it.
     """
 
-    __slots__ = ("__weakref__", "budget", "least", "next", "price")
+    __slots__ = ("__weakref__", "_place", "budget", "least", "next", "price")
 
-    def __init__(self, budget: Budget, tokens: int) -> None:
+    def __init__(self, budget: Budget, tokens: int, place: Place | None) -> None:
         self.budget = budget
         #: What the booking itself cost.
         self.price: Any = budget.price(tokens)
         #: The least room while this was the newest, or None: no sample.
         self.least: Any = None
         self.next: Room | None = None
+        self._place = None if place is None else weakref.ref(place)
+
+    def is_needed(self) -> bool:
+        """
+        Answer whether its own booking could still ask for it.
+        """
+        place = None if self._place is None else self._place()
+        return place is not None and place.room is self
 
     def left_for(self, budget: Budget) -> Any:
         """
@@ -92,6 +101,19 @@ class Room:
             room = room.next
         return left if previous is budget else carry_room(previous, left, budget)
 
+    def absorb(self, other: Room) -> None:
+        """
+        Take the place of *other*, the next one, besides its own.
+        """
+        mine, others = self.least, other.least
+        least = mine
+        if others is not None:
+            least = others if mine is None else self.budget.least(mine, others)
+        # No call from here on: see the top of this file.
+        if self.least is mine and other.least is others:
+            self.least = least
+            self.next = other.next
+
 
 class Place:
     """
@@ -99,7 +121,11 @@ class Place:
     """
 
     __slots__ = (
+        "__weakref__",
+        "asks",
         "deadline",
+        "number",
+        "owes",
         "room",
         "settled",
         "since",
@@ -112,14 +138,21 @@ class Place:
 
     def __init__(self, tokens: int, waiter: Any = None) -> None:
         self.tokens = tokens
+        #: What must be there at its turn, and what it takes beyond: all that
+        #: was booked, unless it was settled before.
+        self.asks = tokens
+        self.owes = 0
         #: Whoever wakes its owner, or None: nobody waits on it.
         self.waiter = waiter
         self.status = Status.NEW
+        #: How many had been put into the queue with it; 0 before it was.
+        self.number = 0
         #: When it was put into the queue.
         self.since = 0
-        #: When its owner will have given up.
+        #: When its owner will have given up, or gave up being late.
         self.deadline = NEVER
-        #: When it was granted; of one that was late, when it would have been.
+        #: When it was granted; of one that was late, when it would have been
+        #: had it asked again.
         self.turned = 0
         #: Whether its waiter looks after the first in the queue, whose own
         #: waiter was found to oversleep.
@@ -130,6 +163,22 @@ class Place:
         self.settled: int | None = None
 
 
+class _Plan:
+    """
+    Remember what follows from the queue as it stands.
+
+    Thrown away as a whole when more changes than that one is granted in time.
+    """
+
+    __slots__ = ("front", "tail")
+
+    def __init__(self) -> None:
+        #: The first on whose place somebody waits, and its turn.
+        self.front: tuple[Place, int] | None = None
+        #: The state after everybody. Several buckets only.
+        self.tail: Any = None
+
+
 class Queue:
     """
     Hold the state of a budget and everybody who waits for it.
@@ -138,9 +187,13 @@ class Queue:
     """
 
     __slots__ = (
+        "_attended",
+        "_entered",
+        "_links",
+        "_many",
         "_newest",
+        "_plan",
         "_since",
-        "_tail",
         "admitted",
         "budget",
         "closed",
@@ -156,7 +209,7 @@ class Queue:
         self.budget = budget
         self.state: Any = budget.full(now)
         self.places: OrderedDict[Place, None] = OrderedDict()
-        #: The tokens of all places together.
+        #: What all places together will take.
         self.queued_tokens = 0
         self.paused_until = 0
         #: Why it is closed, or None.
@@ -168,9 +221,15 @@ class Queue:
         #: The last time anything but a grant changed: the first in the queue
         #: could not have been admitted before.
         self._since = now
-        #: The state after everybody in the queue, if known. Several buckets only.
-        self._tail: Any = None
+        #: How many of the places have a waiter.
+        self._attended = 0
+        #: How many places were ever put into it.
+        self._entered = 0
+        self._plan: _Plan | None = None
         self._newest: weakref.ref[Room] | None = None
+        #: All rooms in order, until those of ended bookings are weeded out.
+        self._links: list[weakref.ref[Room]] = []
+        self._many = _FEW
 
     # Who is next
 
@@ -186,20 +245,27 @@ class Queue:
                 break
             self._note_room(now)
             after = budget.charge(state, now, tokens)
-            room, link, previous = None, self._newest, None
-            if place is not None:
-                room, link, previous = self._new_room(tokens)
+            room = None if place is None else Room(budget, tokens, place)
+            link = None if room is None else weakref.ref(room)
+            previous = self._newest_room()
             # No call from here on: see the top of this file.
-            if self.state is state and self.budget is budget and not self.places:
+            if (
+                self.state is state
+                and self.budget is budget
+                and not self.places
+                and now >= self.paused_until
+                and self.closed is None
+            ):
                 self.state = after
                 self.admitted += 1
-                self._newest = link
                 if place is not None:
                     place.since = place.turned = now
                     place.room = room
                     place.status = Status.GRANTED
-                if previous is not None:
-                    previous.next = room
+                    self._newest = link
+                    if previous is not None:
+                        previous.next = room
+                self._weed(link)
                 return True
         return False
 
@@ -223,35 +289,38 @@ class Queue:
         Return when the queued *place* will be granted as things stand.
         """
         since = max(self._since, self.paused_until)
-        ahead: list[Place] = []
-        for other in self.places:
-            if other is place:
-                break
-            ahead.append(other)
-        budget = self.budget
+        budget, state = self.budget, self.state
+        ahead = self._ahead_of(place)
         if isinstance(budget, Bucket):
-            tokens = sum([other.tokens for other in ahead]) + place.tokens
+            tokens = sum([other.asks + other.owes for other in ahead]) + place.asks
             calls = len(ahead) + 1
-            return max(since, budget.line_up(self.state, since, tokens, calls))
-        state = self.state
+            return max(since, budget.line_up(state, since, tokens, calls))
         for other in ahead:
-            state = budget.charge(state, since, other.tokens)
-        return self._turn_in(state, since, place.tokens)
+            state = self._charged(state, since, other)
+        return self._turn_in(state, since, place.asks)
 
     def first(self) -> Place | None:
         """
         Return who is next.
         """
-        return next(iter(self.places), None)
-
-    def first_waiting(self) -> Place | None:
-        """
-        Return the first on whose place somebody waits.
-        """
+        # Unlike next(iter(...)), no call: nobody can change it in between.
         for place in self.places:
-            if place.waiter is not None:
-                return place
+            return place
         return None
+
+    def front(self) -> tuple[Place, int] | None:
+        """
+        Return the first on whose place somebody waits, and its turn.
+        """
+        if not self._attended:
+            return None
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = _Plan()
+        place = self._first_attended() if plan.front is None else None
+        if place is not None:
+            plan.front = place, self.turn_of(place)
+        return plan.front
 
     def available(self, now: int) -> int:
         """
@@ -278,17 +347,43 @@ class Queue:
     def _is_free(self, now: int) -> bool:
         return not self.places and now >= self.paused_until and self.closed is None
 
+    def _first_attended(self) -> Place | None:
+        first = self.first()
+        if first is None or first.waiter is not None:
+            return first
+        # A copy: a signal handler may change the queue meanwhile.
+        return next((p for p in tuple(self.places) if p.waiter is not None), None)
+
+    def _ahead_of(self, place: Place) -> list[Place]:
+        ahead: list[Place] = []
+        if self.first() is not place:
+            # A copy: a signal handler may change the queue meanwhile.
+            for other in tuple(self.places):
+                if other is place:
+                    break
+                ahead.append(other)
+        return ahead
+
+    def _charged(self, state: Any, since: int, place: Place) -> Any:
+        after: Any = self.budget.charge(state, since, place.asks)
+        return self.budget.owe(after, since, place.owes) if place.owes else after
+
     def _turn_in(self, state: Any, since: int, tokens: int) -> int:
-        full = self.budget.full(since)
-        return max(since, self.budget.due(self.budget.later(state, full), tokens))
+        full: Any = self.budget.full(since)
+        capped: Any = self.budget.later(state, full)
+        return max(since, self.budget.due(capped, tokens))
 
     def _after_all(self, since: int) -> Any:
-        if self._tail is None:
-            state = self.state
-            for place in self.places:
-                state = self.budget.charge(state, since, place.tokens)
-            self._tail = state
-        return self._tail
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = _Plan()
+        if plan.tail is not None:
+            return plan.tail
+        state = self.state
+        for place in tuple(self.places):
+            state = self._charged(state, since, place)
+        plan.tail = state
+        return state
 
     # Coming and going
 
@@ -297,62 +392,102 @@ class Queue:
         Put *place* at the end of the queue.
         """
         since = max(self._since, self.paused_until)
-        tail = None
-        if self.places and self._tail is not None:
-            tail = self.budget.charge(self._tail, since, place.tokens)
+        plan = self._plan
+        before = None if plan is None else plan.tail
+        tail = None if before is None else self._charged(before, since, place)
         # No call from here on: see the top of this file.
         if not self.places:
             self._since = now
-        self._tail = tail
+            self._plan = None
+        if self._plan is not None:
+            self._plan.tail = tail if self._plan.tail is before else None
+        self._entered += 1
+        place.number = self._entered
         place.since = now
         place.status = Status.QUEUED
         self.places[place] = None
         self.queued_tokens += place.tokens
+        if place.waiter is not None:
+            self._attended += 1
+
+    def attend(self, now: int, place: Place, waiter: Any) -> bool:
+        """
+        Let *waiter* wait on the queued *place*, from now on.
+
+        Answers whether it was still in the queue, and nobody waited on it.
+        """
+        if place.status is not Status.QUEUED or place.waiter is not None:
+            return False
+        place.waiter = waiter
+        place.since = now
+        self._attended += 1
+        if self._plan is not None:
+            self._plan.front = None
+        return True
 
     def serve(self, now: int) -> list[Place]:
         """
-        Grant, in order, everybody whose turn has come; return them.
+        Grant, in order, everybody whose turn has come.
+
+        Returns them, and those whose deadline had come before it.
         """
-        granted: list[Place] = []
+        decided: list[Place] = []
         while (place := self._due_place(now)) is not None:
-            budget, state, tail = self.budget, self.state, self._tail
-            since = on_time = max(self._since, self.paused_until)
-            turned = max(on_time, budget.due(state, place.tokens))
-            waited = 0
-            if place.waiter is not None:
-                # Lateness within the slack is credited, more is not made up.
-                # Where nobody waits nobody is late: it turned exactly in time.
-                since = max(on_time, now - SLACK)
-                turned = max(turned, now)
-                waited = turned - place.since
-            self._note_room(now)
-            after = budget.charge(state, since, place.tokens)
-            if tail is not None and since != on_time:
-                exact = budget.charge(state, on_time, place.tokens)
-                tail = tail if after == exact else None
-            room, link, previous = self._new_room(place.tokens)
-            # No call from here on: see the top of this file.
-            if (
-                self.state is state
-                and self.budget is budget
-                and place.status is Status.QUEUED
-            ):
-                self.state = after
-                place.status = Status.GRANTED
-                place.turned = turned
-                place.room = room
-                self._newest = link
-                if previous is not None:
-                    previous.next = room
-                self.queued_tokens -= place.tokens
-                self.admitted += 1
-                self.waited += waited
-                self._tail = tail
-                del self.places[place]
-                granted.append(place)
-                if place.settled is not None:
-                    self._settle(now, place, place.settled)
-        return granted
+            if self._decide_on(now, place):
+                decided.append(place)
+        return decided
+
+    def _decide_on(self, now: int, place: Place) -> bool:
+        """
+        Grant the due *place* if it is in time; answer whether it was decided on.
+        """
+        budget, state, plan = self.budget, self.state, self._plan
+        since = on_time = max(self._since, self.paused_until)
+        turned = max(on_time, budget.due(state, place.asks))
+        if turned > place.deadline:
+            return self.leave(place.deadline, place, Status.LATE)
+        if place.waiter is not None:
+            # Lateness within the slack is credited, more is not made up.
+            # Where nobody waits nobody is late: it turned exactly in time.
+            since = max(on_time, now - SLACK)
+            turned = now
+        self._note_room(now)
+        after = self._charged(state, since, place)
+        tail = None if plan is None or since == on_time else plan.tail
+        if tail is not None and after != self._charged(state, on_time, place):
+            # So late that the others are granted later than was planned.
+            self._plan = None
+        # What was settled before its turn costs what it is charged.
+        room = Room(budget, place.tokens, place) if place.settled is None else None
+        link = None if room is None else weakref.ref(room)
+        previous = self._newest_room()
+        # No call from here on: see the top of this file.
+        if (
+            self.state is not state
+            or self.budget is not budget
+            or now < self.paused_until
+            or place.status is not Status.QUEUED
+            or (place.settled is None) is (room is None)
+        ):
+            return False
+        self.state = after
+        place.status = Status.GRANTED
+        place.turned = turned
+        place.room = room
+        if room is not None:
+            self._newest = link
+            if previous is not None:
+                previous.next = room
+        self.queued_tokens -= place.asks + place.owes
+        self.admitted += 1
+        if place.waiter is not None:
+            self.waited += turned - place.since
+            self._attended -= 1
+            if self._plan is not None:
+                self._plan.front = None
+        del self.places[place]
+        self._weed(link)
+        return True
 
     def leave(self, now: int, place: Place, status: Status = Status.LEFT) -> bool:
         """
@@ -360,15 +495,18 @@ class Queue:
 
         Answers whether it was still in the queue.
         """
-        # Whoever was behind the first could not have been admitted before now.
-        since = max(self._since, now) if self.first() is place else self._since
+        is_first = self.first() is place
         # No call from here on: see the top of this file.
         if place.status is not Status.QUEUED:
             return False
         place.status = status
-        self.queued_tokens -= place.tokens
-        self._since = since
-        self._tail = None
+        self.queued_tokens -= place.asks + place.owes
+        if place.waiter is not None:
+            self._attended -= 1
+        if is_first and self._since < now:
+            # Whoever was behind it could not have been admitted before now.
+            self._since = now
+        self._plan = None
         del self.places[place]
         return True
 
@@ -378,7 +516,7 @@ class Queue:
         """
         if until > self.paused_until:
             self.paused_until = until
-            self._tail = None
+            self._plan = None
 
     def close(self, now: int, reason: str) -> list[Place]:
         """
@@ -387,13 +525,12 @@ class Queue:
         self.closed = reason
         return [p for p in list(self.places) if self.leave(now, p, Status.CLOSED)]
 
-    def reopen(self, now: int) -> bool:
+    def reopen(self) -> bool:
         """
         Admit again; answer whether it was closed.
         """
         was_closed = self.closed is not None
         self.closed = None
-        self._since = max(self._since, now)
         return was_closed
 
     def reconfigure(self, now: int, budget: Budget) -> list[Place]:
@@ -405,7 +542,9 @@ class Queue:
             self._note_room(now)
             after = carry(old, state, now, budget)
             # Samples from here on are in the ticks of the new budget.
-            room, link, previous = self._new_room(0, budget)
+            room = Room(budget, 0, None)
+            link = weakref.ref(room)
+            previous = self._newest_room()
             # No call from here on: see the top of this file.
             if self.state is state and self.budget is old:
                 self.budget = budget
@@ -414,43 +553,47 @@ class Queue:
                 if previous is not None:
                     previous.next = room
                 self._since = now
-                self._tail = None
+                self._plan = None
                 break
+        self._weed(link)
         return [
             place
             for place in list(self.places)
-            if not budget.fits(place.tokens)
-            and self.leave(now, place, Status.TOO_LARGE)
+            if not budget.fits(place.asks) and self.leave(now, place, Status.TOO_LARGE)
         ]
 
     def refill(self, now: int) -> None:
         """
         Start anew, with a full bucket and no pause; the queue stays.
         """
-        full = self.budget.full(now)
-        self.state = full
-        self.paused_until = 0
-        self.admitted = self.refused = self.waited = 0
-        self._since = now
-        self._tail = None
+        while True:
+            budget = self.budget
+            full = budget.full(now)
+            # No call from here on: see the top of this file.
+            if self.budget is budget:
+                self.state = full
+                self.paused_until = 0
+                self.admitted = self.refused = self.waited = 0
+                self._since = now
+                self._plan = None
+                return
 
-    def forget(self, now: int) -> None:
+    def forget(self) -> None:
         """
         Leave everybody in the queue to the parent of this forked process.
         """
         for place in self.places:
-            # Also those of the thread that forked: they are not to come here.
+            # Somebody may hold it here, too: a reservation, or whoever forked.
             place.status = Status.LEFT
         self.places = OrderedDict()
-        self.queued_tokens = 0
-        self._since = now
-        self._tail = None
+        self.queued_tokens = self._attended = 0
+        self._plan = None
 
     def _due_place(self, now: int) -> Place | None:
         place = self.first()
         if place is None or now < self.paused_until:
             return None
-        return place if self.budget.due(self.state, place.tokens) <= now else None
+        return place if self.budget.due(self.state, place.asks) <= now else None
 
     # What was booked
 
@@ -458,73 +601,102 @@ class Queue:
         """
         Take the grant of *place* back: its owner left without making the call.
         """
-        if place.status is Status.GRANTED:
-            place.status = Status.LEFT
-            self.admitted -= 1
-            self._give_back(now, place, place.tokens, call=True)
+        self._amend(now, place, 0, Status.LEFT)
 
     def settle(self, now: int, place: Place, actual: int) -> bool:
         """
         Make *place* cost *actual* tokens; only the first to say so decides.
         """
-        if place.settled is not None or place.status not in {
-            Status.QUEUED,
-            Status.GRANTED,
-        }:
-            return False
+        asks = min(actual, place.tokens)
+        is_first = self.first() is place
+        # No call from here on: see the top of this file.
+        if place.status is not Status.QUEUED or place.settled is not None:
+            return self._amend(now, place, actual, Status.GRANTED)
+        # It stays where it is, but takes what it costs: less comes earlier, of
+        # more the rest becomes debt at its turn.
         place.settled = actual
-        if place.status is Status.GRANTED:
-            self._settle(now, place, actual)
+        place.asks = asks
+        place.owes = actual - asks
+        self.queued_tokens += actual - place.tokens
+        if is_first and self._since < now:
+            self._since = now
+        self._plan = None
         return True
 
     def bookings(self) -> bool:
         """
         Answer whether any booking is alive that could still go back.
         """
-        return self._newest is not None and self._newest() is not None
+        return self._newest_room() is not None
 
-    def _settle(self, now: int, place: Place, actual: int) -> None:
-        if place.room is None:
-            return
-        if actual > place.tokens:
-            more = actual - place.tokens
-            self._change(now, lambda state: self.budget.owe(state, now, more))
-        elif actual < place.tokens:
-            self._give_back(now, place, place.tokens - actual, call=False)
-        # It decides nothing any more, so no samples need be noted for it.
-        place.room = None
-
-    def _give_back(self, now: int, place: Place, tokens: int, *, call: bool) -> None:
-        if place.room is None:
-            return
-        left = place.room.left_for(self.budget)
-        place.room = None
-        self._change(
-            now,
-            lambda state: self.budget.give_back(state, now, tokens, left, call=call),
-        )
-
-    def _change(self, now: int, change: Callable[[Any], Any]) -> None:
-        while True:
-            state = self.state
+    def _amend(self, now: int, place: Place, actual: int, status: Status) -> bool:
+        undone = status is Status.LEFT
+        while place.status is Status.GRANTED and (undone or place.settled is None):
+            budget, state, room = self.budget, self.state, place.room
             self._note_room(now)
-            after = change(state)
-            if self.state is state:
+            after = state
+            if room is not None and actual > place.tokens:
+                after = budget.owe(state, now, actual - place.tokens)
+            elif room is not None:
+                back = place.tokens - actual
+                left = room.left_for(budget)
+                after = budget.give_back(state, now, back, left, call=undone)
+            # No call from here on: see the top of this file.
+            if self.state is state and self.budget is budget and place.room is room:
                 self.state = after
+                place.status = status
+                place.settled = actual
+                # It decides nothing any more, so no samples need be noted.
+                place.room = None
+                if undone:
+                    self.admitted -= 1
                 self._since = now
-                self._tail = None
-                return
+                self._plan = None
+                return True
+        return False
 
-    def _new_room(
-        self, tokens: int, budget: Budget | None = None
-    ) -> tuple[Room, weakref.ref[Room], Room | None]:
-        room = Room(budget or self.budget, tokens)
-        previous = None if self._newest is None else self._newest()
-        return room, weakref.ref(room), previous
+    def _newest_room(self) -> Room | None:
+        return None if self._newest is None else self._newest()
 
     def _note_room(self, now: int) -> None:
-        room = None if self._newest is None else self._newest()
-        if room is not None:
-            sample = self.budget.room(self.state, now)
-            least = room.least
-            room.least = sample if least is None else room.budget.least(least, sample)
+        while (room := self._newest_room()) is not None:
+            least: Any = room.least
+            sample: Any = self.budget.room(self.state, now)
+            if least is not None:
+                sample = self.budget.least(least, sample)
+            # No call from here on: see the top of this file.
+            if room.least is least:
+                room.least = sample
+                return
+
+    def _weed(self, link: weakref.ref[Room] | None) -> None:
+        """
+        Note the new *link*; now and then, drop the rooms of ended bookings.
+
+        Without this, one booking that never ends would keep all later ones.
+        """
+        if link is None:
+            return
+        self._links.append(link)
+        if len(self._links) < self._many:
+            return
+        links, self._links = self._links, []
+        kept = []
+        before: Room | None = None
+        for one in links:
+            room = one()
+            if room is None:
+                continue
+            if (
+                before is not None
+                and before.next is room
+                and before.budget is room.budget
+                and room.next is not None
+                and not room.is_needed()
+            ):
+                before.absorb(room)
+            else:
+                kept.append(one)
+                before = room
+        self._links[:0] = kept
+        self._many = max(_FEW, 2 * len(kept))

@@ -99,14 +99,16 @@ class Rate:
         return self._limit, self._per, self._burst, self._counts
 
     def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, Rate) else NotImplemented
+        return (
+            self._key() == other._key() if isinstance(other, Rate) else NotImplemented
+        )
 
     def __hash__(self) -> int:
         return hash(self._key())
 
     def __repr__(self) -> str:
         return (
-            f"Rate({self._limit:g}, per={self._per:g}, burst={self._burst},"
+            f"Rate({plain(self._limit)}, per={plain(self._per)}, burst={self._burst},"
             f" counts={self._counts!r})"
         )
 
@@ -116,6 +118,13 @@ class Rate:
 
 def _rate(limit: float, per: float, burst: int, counts: Counts) -> Rate:
     return Rate(limit, per=per, burst=burst, counts=counts)
+
+
+def plain(number: float) -> str:
+    """
+    Return *number* in full, but for a fraction of nothing.
+    """
+    return repr(number).removesuffix(".0")
 
 
 def successors(old: Sequence[Rate], new: Sequence[Rate]) -> list[int | None]:

@@ -112,7 +112,9 @@ class Bucket:
         They are admitted one after the other, from *since* on.
         """
         price = self.cost * (calls if self.per_call else tokens)
-        return -(-(max(state, since * self.ticks - self.capacity) + price) // self.ticks)
+        return -(
+            -(max(state, since * self.ticks - self.capacity) + price) // self.ticks
+        )
 
     def owe(self, state: int, now: int, tokens: int) -> int:
         """
@@ -266,9 +268,7 @@ class Buckets:
             [line.room(one, now) for line, one in zip(self.lines, state, strict=True)]
         )
 
-    def least(
-        self, one: tuple[int, ...], other: tuple[int, ...]
-    ) -> tuple[int, ...]:
+    def least(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
         """
         Return the lesser of two rooms, bucket by bucket.
         """

@@ -9,6 +9,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from switchgear import _bypass, _fork
+from switchgear._instance import Instance
 from switchgear._listeners import subscribe
 
 
@@ -129,6 +130,10 @@ class _Depth:
         """
         with self._lock:
             _bypass.active += by
+        if by > 0:
+            for owner in _fork.tracked():
+                if isinstance(owner, Instance):
+                    owner._note_bypass()  # noqa: SLF001 -- ours
 
     def _after_fork(self) -> None:
         self._lock = RLock()

@@ -1,0 +1,286 @@
+"""
+Download images, from threads and from an event loop, through the same objects.
+
+This is the file to read: what protects the calls is ``fetch`` and
+``fetch_async``; the rest is what a program does about a call that failed, or
+that was not made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+import structlog
+
+from addresses import Address, shown
+from backlog import Again, Backlog
+
+from switchgear import (
+    CallNotPermitted,
+    RateLimitExceeded,
+    circuit_protected,
+    limiter_of,
+    rate_limited,
+    registry,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from gallery import Gallery
+    from tally import Tallies
+
+
+#: The longest to wait for a host that is down or asks to be left alone, in
+#: seconds.
+PATIENCE: Final = 30.0
+
+#: How often the circuit of a host may refuse an address.
+MAX_REFUSALS: Final = 200
+
+#: How long to let threads finish their calls when interrupted, in seconds.
+GRACE: Final = 2.0
+
+_log = structlog.get_logger("downloader")
+
+
+class TooManyRequestsError(Exception):
+    """
+    Say that the host wants to be called less often: HTTP 429.
+    """
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("HTTP 429")
+        self.retry_after = retry_after
+
+
+def define(limiter: dict[str, Any], breaker: dict[str, Any]) -> None:
+    """
+    Define what protects each host, under the name ``images``.
+
+    Args:
+        limiter: What differs from the defaults of a limiter.
+        breaker: What differs from those of a breaker.
+    """
+    registry.keyed_limiter("images", **limiter)
+    registry.keyed_breaker(
+        "images",
+        failure_on=httpx2.TransportError,
+        failure_when=lambda response: response.is_server_error,
+        # It is up, and busy: that is for the limiter to see to.
+        ignore=TooManyRequestsError,
+        **breaker,
+    )
+
+
+def host_of(_: Downloader, address: Address, *__: object) -> str:
+    """
+    Return which of the limiters and breakers a call goes through.
+    """
+    return address.host
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """
+    Say which image could not be had, and why.
+    """
+
+    address: Address
+    reason: str
+
+
+class Downloader:
+    """
+    Download images until each has arrived or is given up.
+
+    Args:
+        gallery: Where they go.
+        tallies: Where calls are counted.
+        images: How many there are.
+        max_failures: After how many failed calls an image is given up.
+        trust_env: Whether proxies and the like are taken from the environment.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        tallies: Tallies,
+        *,
+        images: int,
+        max_failures: int,
+        trust_env: bool,
+    ) -> None:
+        self._gallery = gallery
+        self._tallies = tallies
+        self._images = images
+        self._max_failures = max_failures
+        self._settings: dict[str, Any] = {"timeout": 10.0, "trust_env": trust_env}
+        self._client = httpx2.Client(**self._settings)
+        self._arrived = registry.counter("arrived")
+        self.missing: list[Missing] = []
+
+    # The calls
+
+    @circuit_protected("images", key=host_of)
+    @rate_limited("images", key=host_of)
+    def fetch(self, address: Address) -> httpx2.Response:
+        """
+        Call *address* when it is its turn.
+        """
+        self._tallies[address.host].called()
+        return _heard(self._client.get(address.url))
+
+    @circuit_protected("images", key=host_of)
+    @rate_limited("images", key=host_of)
+    async def fetch_async(
+        self, address: Address, client: httpx2.AsyncClient
+    ) -> httpx2.Response:
+        """
+        Call *address* when it is its turn, from an event loop.
+        """
+        self._tallies[address.host].called()
+        return _heard(await client.get(address.url))
+
+    # From threads
+
+    def run_threads(self, backlog: Backlog, threads: int) -> list[Thread]:
+        """
+        Start so many threads, which work off the *backlog*.
+        """
+        workers = [
+            # A call that hangs does not keep an interrupted program alive.
+            Thread(target=self._work, args=(backlog,), name=f"worker-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        for worker in workers:
+            worker.start()
+        return workers
+
+    def _work(self, backlog: Backlog) -> None:
+        while address := backlog.take():
+            again = None
+            try:
+                again = self._attempt(address)
+            finally:
+                backlog.finish(address, again)
+
+    def _attempt(self, address: Address) -> Again | None:
+        try:
+            response = self.fetch(address)
+        except _EXPECTED as error:
+            return self._after_error(address, error)
+        return self._after_response(address, response)
+
+    # From an event loop
+
+    async def run_tasks(self, addresses: Iterable[Address]) -> None:
+        """
+        Download *addresses* with a task for each of them.
+        """
+        async with (
+            httpx2.AsyncClient(**self._settings) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            for address in addresses:
+                group.create_task(self._pursue(Again(address), client))
+
+    async def _pursue(self, again: Again | None, client: httpx2.AsyncClient) -> None:
+        while again is not None:
+            await asyncio.sleep(again.delay)
+            again = await self._attempt_async(again.address, client)
+
+    async def _attempt_async(
+        self, address: Address, client: httpx2.AsyncClient
+    ) -> Again | None:
+        try:
+            response = await self.fetch_async(address, client)
+        except _EXPECTED as error:
+            return self._after_error(address, error)
+        return self._after_response(address, response)
+
+    # What comes next
+
+    def _after_error(self, address: Address, error: Exception) -> Again | None:
+        if isinstance(error, CallNotPermitted):
+            return self._after_refusal(address, error)
+        tally = self._tallies[address.host]
+        if isinstance(error, TooManyRequestsError):
+            tally.too_fast.increment()
+            self._slow_down(address, error.retry_after)
+        else:
+            tally.failed.increment()
+        return self._retry(address, shown(f"{type(error).__name__}: {error}"))
+
+    def _after_refusal(
+        self, address: Address, refusal: CallNotPermitted
+    ) -> Again | None:
+        address = address.refused()
+        delay = refusal.retry_after
+        if delay is None or delay > PATIENCE or address.refusals > MAX_REFUSALS:
+            return self._give_up(address, str(refusal))
+        return Again(address, delay)
+
+    def _after_response(
+        self, address: Address, response: httpx2.Response
+    ) -> Again | None:
+        if response.is_success:
+            return self._arrive(address, response)
+        if response.next_request is not None:
+            # To be called at its own host's turn.
+            return self._retry_at(address, response.next_request.url)
+        self._tallies[address.host].failed.increment()
+        reason = f"HTTP {response.status_code}"
+        if response.is_server_error:
+            self._slow_down(address, _retry_after(response))
+            return self._retry(address, reason)
+        return self._give_up(address, reason)
+
+    def _arrive(self, address: Address, response: httpx2.Response) -> None:
+        tally = self._tallies[address.host]
+        is_new = self._gallery.add(response)
+        (tally.stored if is_new else tally.duplicates).increment()
+        # Each number comes up once, so each tenth is told of once.
+        arrived = self._arrived.increment()
+        if arrived * 10 // self._images > (arrived - 1) * 10 // self._images:
+            _log.info("downloader.progress", arrived=arrived, of=self._images)
+
+    def _slow_down(self, address: Address, seconds: float | None) -> None:
+        """
+        Leave the host alone for so long; for good if that is too long.
+        """
+        if seconds is None:
+            return
+        limiter = limiter_of(self.fetch, key=address.host)
+        if seconds > PATIENCE:
+            limiter.close(f"the host asks to be left alone for {seconds:.0f} s")
+        else:
+            limiter.pause(seconds)
+
+    def _retry(self, address: Address, reason: str) -> Again | None:
+        address = address.failed()
+        if address.failures >= self._max_failures:
+            return self._give_up(address, reason)
+        # A quarter of a second, a half, one, and no more.
+        return Again(address, min(1.0, 0.125 * 2**address.failures))
+
+    def _retry_at(self, address: Address, url: httpx2.URL) -> Again | None:
+        try:
+            moved = address.moved(url)
+        except ValueError as error:
+            return self._give_up(address, f"moved to {shown(url)}: {shown(error)}")
+        if moved.failures >= self._max_failures:
+            return self._give_up(address, "moved too often")
+        return Again(moved)
+
+    def _give_up(self, address: Address, reason: str) -> None:
+        self.missing.append(Missing(address, reason))
