@@ -188,6 +188,7 @@ class Turnstile(Instance):
             and not queue.places
             and queue.paused_until <= now
             and not self._ahead
+            and not _bypass.active
             and queue.closed is None
             and queue.state is state
             and queue.budget is bucket
