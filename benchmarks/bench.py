@@ -227,12 +227,13 @@ RATIOS = (
     Line("closed call, function / wraps closure", 1.5, closed_function),
     Line("closed call, fresh method / wraps closure", 2.6, closed_method),
     Line("try_acquire() / locked bucket, burst 100", 1.3, lambda: admitted(100)),
-    Line("try_acquire() / locked bucket, burst 10^6", 1.3, lambda: admitted(10**6)),
     Line(
         "the same, two threads / two threads",
         1.5,
-        lambda: admitted(10**6, timed=in_two_threads, choose=statistics.median),
+        lambda: admitted(100, timed=in_two_threads, choose=statistics.median),
     ),
+    # Answers that tell of more than 255 tokens are built afresh for each call.
+    Line("try_acquire() / locked bucket, burst 10^6", 1.7, lambda: admitted(10**6)),
 )
 TIMES = (
     Line("AtomicCounter.increment()", 1_000, counter),
@@ -309,7 +310,9 @@ def main() -> int:
     """
     Measure everything; return 1 if a limit is exceeded.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").strip().partition("\n")[0]
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     options = parser.parse_args()
 

@@ -888,7 +888,7 @@ class TestTimeout:
             except RateLimitExceeded as refusal:
                 refusals.append(refusal)
 
-        caller = threading.Thread(target=call)
+        caller = threading.Thread(target=call, daemon=True)
         caller.start()
         clock.wait_for_sleepers(1)
         registry.limiter("p").pause(60)
@@ -1110,6 +1110,50 @@ class TestJudgement:
         assert 500 == call(500)
 
         assert half_open.is_open
+
+
+class TestGenerations:
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_a_late_result_moves_nothing(self, breaker, is_async):
+        """
+        If the circuit moved on while a call was out, however it ends belongs
+        to the past.
+        """
+
+        def late(error):
+            breaker.reset()
+            if error is not None:
+                raise error
+
+        call = called(is_async, circuit_protected(breaker), late)
+        # The first call finds its way, the second one knows it.
+        call(None)
+
+        with pytest.raises(ServiceDown):
+            call(ServiceDown())
+
+        assert not breaker.is_open
+
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_a_late_success_resets_no_count(self, clock, is_async):
+        """
+        If failures were counted since the circuit moved on, a success of a
+        call from before does not take them back.
+        """
+        breaker = CircuitBreaker(threshold=2, clock=clock)
+        moves = []
+
+        def late():
+            for move in moves:
+                move()
+
+        call = called(is_async, circuit_protected(breaker), late)
+        call()
+        moves += [breaker.reset, breaker.record_failure]
+
+        call()
+
+        assert 1 == breaker.snapshot().failures
 
 
 class TestCancellation:

@@ -465,15 +465,18 @@ class TestEveryKind:
     @protections("both", "stacked")
     def test_open_circuit_costs_no_token(self, kind, how, protection, service):
         """
-        If the circuit is open, the call is refused before it takes a token.
+        If the circuit is open, the call is refused for that, at once, without
+        asking the limiter.
         """
         ask = kind(getattr(protection, how), service)
+        ask(1)
+        ask(2)
         protection.breaker.force_open("maintenance")
 
         with pytest.raises(CircuitOpenError):
-            ask(1)
+            ask(3)
 
-        assert 2 == protection.limiter.snapshot().available
+        assert 0 == protection.limiter.snapshot().refused
         assert 1 == protection.breaker.snapshot().refused
 
     @protections("circuit", "both", "stacked")

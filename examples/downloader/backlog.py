@@ -96,7 +96,9 @@ class Backlog:
         heapq.heappush(heap, (due, next(self._numbers), address))
 
     def _next_host(self, now: float) -> str | None:
-        due = [host for host, heap in self._waiting.items() if heap and heap[0][0] <= now]
+        due = [
+            host for host, heap in self._waiting.items() if heap and heap[0][0] <= now
+        ]
         return min(due, key=self._under_way.__getitem__, default=None)
 
     def _next_due(self, now: float) -> float | None:

@@ -25,7 +25,6 @@ from backlog import Again, Backlog
 
 from switchgear import (
     CallNotPermitted,
-    RateLimitExceeded,
     circuit_protected,
     limiter_of,
     rate_limited,
@@ -34,7 +33,7 @@ from switchgear import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
     from gallery import Gallery
     from tally import Tallies
@@ -124,10 +123,44 @@ class Downloader:
         self._tallies = tallies
         self._images = images
         self._max_failures = max_failures
-        self._settings: dict[str, Any] = {"timeout": 10.0, "trust_env": trust_env}
+        self._settings: dict[str, Any] = {
+            "timeout": 10.0,
+            "trust_env": trust_env,
+            # One for both clients: it takes its time to be made.
+            "verify": httpx2.create_ssl_context(trust_env=trust_env),
+        }
         self._client = httpx2.Client(**self._settings)
         self._arrived = registry.counter("arrived")
+        self._crash: BaseException | None = None
         self.missing: list[Missing] = []
+
+    def run(self, addresses: Sequence[Address], threads: int) -> None:
+        """
+        Download *addresses*: the first with so many threads, the last with tasks.
+
+        The tasks begin when the threads have done half of theirs, and take
+        turns with them: they wait in the same queues.
+
+        However it ends, nobody waits for a turn any more afterwards.
+        """
+        mine = (len(addresses) * 3 + 4) // 5
+        backlog = Backlog(addresses[:mine])
+        workers = self._start(backlog, threads)
+        try:
+            backlog.wait(left=mine // 2)
+            if len(addresses) > mine and self._crash is None:
+                _log.info("downloader.tasks_join", tasks=len(addresses) - mine)
+                asyncio.run(self._run_tasks(addresses[mine:]))
+            backlog.wait()
+        except BaseException:
+            registry.close("the download is over")
+            raise
+        finally:
+            backlog.close()
+            _join(workers)
+            self._client.close()
+        if self._crash is not None:
+            raise self._crash
 
     # The calls
 
@@ -153,10 +186,7 @@ class Downloader:
 
     # From threads
 
-    def run_threads(self, backlog: Backlog, threads: int) -> list[Thread]:
-        """
-        Start so many threads, which work off the *backlog*.
-        """
+    def _start(self, backlog: Backlog, threads: int) -> list[Thread]:
         workers = [
             # A call that hangs does not keep an interrupted program alive.
             Thread(target=self._work, args=(backlog,), name=f"worker-{n}", daemon=True)
@@ -167,12 +197,12 @@ class Downloader:
         return workers
 
     def _work(self, backlog: Backlog) -> None:
-        while address := backlog.take():
-            again = None
-            try:
-                again = self._attempt(address)
-            finally:
-                backlog.finish(address, again)
+        try:
+            while address := backlog.take():
+                backlog.finish(address, self._attempt(address))
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is heard
+            self._crash = error
+            backlog.close()
 
     def _attempt(self, address: Address) -> Again | None:
         try:
@@ -183,16 +213,17 @@ class Downloader:
 
     # From an event loop
 
-    async def run_tasks(self, addresses: Iterable[Address]) -> None:
-        """
-        Download *addresses* with a task for each of them.
-        """
-        async with (
-            httpx2.AsyncClient(**self._settings) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            for address in addresses:
-                group.create_task(self._pursue(Again(address), client))
+    async def _run_tasks(self, addresses: Sequence[Address]) -> None:
+        try:
+            async with (
+                httpx2.AsyncClient(**self._settings) as client,
+                asyncio.TaskGroup() as group,
+            ):
+                for address in addresses:
+                    group.create_task(self._pursue(Again(address), client))
+        except BaseExceptionGroup as errors:
+            # The others would say the same.
+            raise errors.exceptions[0] from None
 
     async def _pursue(self, again: Again | None, client: httpx2.AsyncClient) -> None:
         while again is not None:
@@ -284,3 +315,36 @@ class Downloader:
 
     def _give_up(self, address: Address, reason: str) -> None:
         self.missing.append(Missing(address, reason))
+
+
+#: What is expected of calls on a network, and of their protection.
+_EXPECTED: Final = (CallNotPermitted, TooManyRequestsError, httpx2.HTTPError)
+
+
+def _heard(response: httpx2.Response) -> httpx2.Response:
+    """
+    Return *response*, unless it is a refusal of the host's.
+    """
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        raise TooManyRequestsError(_retry_after(response))
+    return response
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """
+    Return the seconds *response* asks for: given as such, or as a date.
+    """
+    text = response.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, date.timestamp() - time.time())
+
+
+def _join(workers: list[Thread]) -> None:
+    deadline = time.monotonic() + GRACE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))

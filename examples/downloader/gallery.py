@@ -9,6 +9,8 @@ import mimetypes
 
 from typing import TYPE_CHECKING
 
+from addresses import BadInputError, shown
+
 from switchgear import registry
 
 
@@ -33,13 +35,20 @@ class Gallery:
     def add(self, response: httpx2.Response) -> bool:
         """
         Store the image in *response*; return whether it is a new one.
+
+        Raises:
+            BadInputError: If the folder does not take it.
         """
         digest = hashlib.sha256(response.content).hexdigest()
         # Of all who bring the same image at the same time, one is told True.
         if not self._seen.add(digest):
             return False
         name = digest[:32] + _suffix(response.headers.get("Content-Type", ""))
-        (self._folder / name).write_bytes(response.content)
+        try:
+            (self._folder / name).write_bytes(response.content)
+        except OSError as error:
+            msg = f"{shown(self._folder)}: {error.strerror}"
+            raise BadInputError(msg) from error
         return True
 
 

@@ -31,7 +31,7 @@ def configure() -> None:
     def line(logger: Any, method: str, event: EventDict) -> str:
         name = event.pop("event")
         head = f"{time.monotonic() - began:5.1f} s  {method:<7}  {name}"
-        keys = {key: _short(value) for key, value in event.items()}
+        keys = {key: _short(value) for key, value in event.items() if value is not None}
         return textwrap.fill(
             f"{head} {_logfmt(logger, method, keys)}".rstrip(),
             width=shutil.get_terminal_size().columns,

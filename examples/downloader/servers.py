@@ -158,9 +158,7 @@ class Handler(BaseHTTPRequestHandler):
         shared = number % SHARED_EVERY == 0
         return png(number if shared else number + self.server.first_own)
 
-    def _answer(
-        self, status: HTTPStatus, headers: dict[str, str], body: bytes
-    ) -> None:
+    def _answer(self, status: HTTPStatus, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

@@ -85,4 +85,3 @@ __all__ = [
 for _public in __all__:
     if isinstance(globals()[_public], type):
         globals()[_public].__module__ = __name__
-del _public

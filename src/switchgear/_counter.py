@@ -119,5 +119,5 @@ class AtomicCounter(Homed):
 
 
 def _checked(name: str, value: Any) -> int:
-    # int(): the sum of a subclass could run its own code, under the lock.
-    return int(whole(name, value, minimum=-_LIMIT, maximum=_LIMIT))
+    # Always a plain int: a subclass could run code of its own, under the lock.
+    return whole(name, value, minimum=-_LIMIT, maximum=_LIMIT)

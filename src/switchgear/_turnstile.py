@@ -162,8 +162,8 @@ class Turnstile(Instance):
         elif self._ahead:
             # A coarse clock makes up for what was slept between its ticks.
             step = reading - last
-            if step > self._ahead:
-                step = self._ahead  # noqa: PLR1730 -- without a call
+            if step > self._ahead:  # noqa: PLR1730 -- without a call
+                step = self._ahead
             self._epoch += step
             self._ahead -= step
         self._last = reading

@@ -1,0 +1,1431 @@
+"""
+The queue, against a naive one that keeps levels in fractions.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import sys
+import time
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import pytest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switchgear import Rate
+from switchgear._core.queue import SLACK, Place, Queue, Status
+from switchgear._core.token_bucket import Bucket, budget_of
+
+
+SECOND = 10**9
+MS = 10**6
+FOREVER = 1 << 90
+
+#: Rates at which turns are whole nanoseconds, and others.
+ROUND = [
+    [Rate(1, burst=3)],
+    [Rate(10, burst=1)],
+    [Rate(10, burst=2, counts="calls")],
+    [Rate(10, burst=3), Rate(1, burst=5)],
+    [Rate(1, burst=3), Rate(10, burst=4)],
+    [Rate(2, burst=2, counts="calls"), Rate(5, burst=4)],
+]
+ODD = [
+    [Rate(3)],
+    [Rate(3, burst=4)],
+    [Rate(123456.789, burst=2)],
+    [Rate(1e9, burst=3)],
+    [Rate(1, per=30 * 86_400, burst=2)],
+    [Rate(1e-9)],
+]
+ODD_PAIRS = [
+    [Rate(3, burst=3), Rate(7, burst=5)],
+    [Rate(7, burst=2, counts="calls"), Rate(3, burst=4)],
+    [Rate(60, per=60, burst=2, counts="calls"), Rate(90_000, per=60, burst=9_000)],
+]
+
+#: How long until the next step: none, fractions of a token, or long.
+PAUSES = st.one_of(
+    st.just(0), st.integers(0, 3_000).map(lambda ms: ms * MS), st.integers(0, SECOND)
+)
+ROUND_PAUSES = st.integers(0, 3_000).map(lambda ms: ms * MS)
+TOKENS = st.integers(1, 4)
+
+
+class Naive:
+    """
+    Do the same with levels in fractions of tokens, one grant after the other.
+
+    Whoever waits is granted at the exact moment at which enough is there; it
+    shows at the next whole nanosecond.
+    """
+
+    def __init__(self, rates):
+        self.rates = rates
+        self.levels = [Fraction(rate.burst) for rate in rates]
+        self.paces = [
+            Fraction(repr(rate.limit)) / Fraction(repr(rate.per)) / SECOND
+            for rate in rates
+        ]
+        self.at = Fraction(0)
+        self.paused_until = 0
+        self.waiting = []
+        self.granted = {}
+
+    def flow(self, moment):
+        self.levels = [
+            min(level + (moment - self.at) * pace, Fraction(rate.burst))
+            for level, pace, rate in zip(
+                self.levels, self.paces, self.rates, strict=True
+            )
+        ]
+        self.at = Fraction(moment)
+
+    def moment_for(self, asks):
+        moments = [self.at, Fraction(self.paused_until)]
+        for level, pace, rate in zip(self.levels, self.paces, self.rates, strict=True):
+            lacking = (1 if rate.counts == "calls" else asks) - level
+            moments.append(self.at + max(lacking, 0) / pace)
+        return max(moments)
+
+    def charge(self, tokens, calls=1):
+        self.levels = [
+            level - (calls if rate.counts == "calls" else tokens)
+            for level, rate in zip(self.levels, self.rates, strict=True)
+        ]
+
+    def advance(self, now):
+        while self.waiting:
+            name, asks, owes = self.waiting[0]
+            moment = self.moment_for(asks)
+            if math.ceil(moment) > now:
+                break
+            self.flow(moment)
+            self.charge(asks + owes)
+            self.granted[name] = math.ceil(moment)
+            del self.waiting[0]
+        if self.at < now:
+            self.flow(now)
+
+    def fits(self, tokens):
+        return all(r.counts == "calls" or tokens <= r.burst for r in self.rates)
+
+    def take(self, tokens):
+        free = not self.waiting and self.moment_for(tokens) <= self.at
+        if free:
+            self.charge(tokens)
+        return free
+
+    def turn_of(self, name):
+        later = copy.deepcopy(self)
+        later.advance(FOREVER)
+        return later.granted[name]
+
+    def turn(self, tokens):
+        later = copy.deepcopy(self)
+        later.waiting.append(("newcomer", tokens, 0))
+        return later.turn_of("newcomer")
+
+
+def queue_of(*rates, now=0):
+    """
+    Return a queue with full buckets.
+    """
+    return Queue(budget_of(rates), now)
+
+
+def drained(*rates):
+    """
+    Return a queue with empty buckets.
+    """
+    queue = queue_of(*rates)
+    for line in queue.budget.lines:
+        for _ in range(line.burst if line.per_call else 1):
+            queue.take(0, queue.budget.largest if not line.per_call else 1)
+    return queue
+
+
+def enter(queue, now, tokens=1, *, waiter=None, deadline=None):
+    """
+    Put a new place into the queue.
+    """
+    place = Place(tokens, waiter)
+    if deadline is not None:
+        place.deadline = deadline
+    queue.enter(now, place)
+    return place
+
+
+def booked(queue, now, tokens=1):
+    """
+    Take tokens that can be given back.
+    """
+    place = Place(tokens)
+
+    assert queue.take(now, tokens, place)
+
+    return place
+
+
+def serve_on_time(queue, now):
+    """
+    Serve everybody at their turn, up to *now*.
+    """
+    while (first := queue.first()) is not None:
+        turn = queue.turn_of(first)
+        if turn > now:
+            break
+
+        assert first in queue.serve(turn)
+    queue.serve(now)
+
+
+def levels(queue, now):
+    """
+    Return the exact levels, in tokens.
+    """
+    return [
+        Fraction(min(line.capacity, now * line.ticks - state), line.cost)
+        for line, state in zip(
+            queue.budget.lines, queue.budget.split(queue.state), strict=True
+        )
+    ]
+
+
+def check(queue):
+    """
+    Assert that a queue agrees with itself.
+    """
+    places = list(queue.places)
+
+    assert all(place.status is Status.QUEUED for place in places)
+    assert sum(place.asks + place.owes for place in places) == queue.queued_tokens
+    assert sum(place.waiter is not None for place in places) == queue._attended
+    front = queue.front()
+    waiting = [place for place in places if place.waiter is not None]
+    if waiting:
+        assert (waiting[0], queue.turn_of(waiting[0])) == front
+    else:
+        assert front is None
+
+
+def steps(pauses):
+    """
+    Make lists of steps: how long after the one before, what, how many.
+    """
+    return st.lists(
+        st.tuples(
+            pauses,
+            st.sampled_from(
+                ["take", "reserve", "wait", "cancel", "pause", "settle", "join"]
+            ),
+            TOKENS,
+            st.integers(0, 8),
+        ),
+        max_size=25,
+    )
+
+
+class TestProjection:
+    """
+    When it is whose turn, if everybody is served in time.
+    """
+
+    def run(self, rates, plan):
+        queue, naive, now = queue_of(*rates), Naive(rates), 0
+        places = []
+        for name, (pause, verb, tokens, which) in enumerate(plan):
+            now += pause
+            serve_on_time(queue, now)
+            naive.advance(now)
+            queued = [(n, p) for n, p in places if p.status is Status.QUEUED]
+            unsettled = [(n, p) for n, p in queued if p.settled is None]
+            fits = naive.fits(tokens)
+
+            assert fits is queue.budget.fits(tokens)
+            if verb == "pause":
+                queue.pause(now + which * 100 * MS)
+                naive.paused_until = max(naive.paused_until, now + which * 100 * MS)
+            elif verb == "take" and fits:
+                assert naive.turn(tokens) == queue.turn(now, tokens)
+                assert naive.take(tokens) is queue.take(now, tokens)
+            elif verb in {"reserve", "wait"} and fits:
+                assert naive.turn(tokens) == queue.turn(now, tokens)
+                waiter = object() if verb == "wait" else None
+                places.append((name, enter(queue, now, tokens, waiter=waiter)))
+                naive.waiting.append((name, tokens, 0))
+            elif verb == "cancel" and queued:
+                gone, place = queued[which % len(queued)]
+
+                assert queue.leave(now, place)
+
+                naive.waiting = [w for w in naive.waiting if w[0] != gone]
+            elif verb == "join" and queued:
+                queue.attend(now, queued[which % len(queued)][1], object())
+            elif verb == "settle" and unsettled:
+                one, place = unsettled[which % len(unsettled)]
+
+                assert queue.settle(now, place, which)
+
+                asks = min(which, place.tokens)
+                naive.waiting = [
+                    (one, asks, which - asks) if w[0] == one else w
+                    for w in naive.waiting
+                ]
+            serve_on_time(queue, now)
+            naive.advance(now)
+            check(queue)
+            for number, place in places:
+                if place.status is Status.QUEUED:
+                    assert naive.turn_of(number) == queue.turn_of(place)
+                elif place.status is Status.GRANTED:
+                    assert naive.granted[number] == place.turned
+
+            assert naive.levels == levels(queue, now)
+        serve_on_time(queue, FOREVER)
+
+    @given(st.sampled_from(ROUND), steps(ROUND_PAUSES))
+    def test_turns_are_when_they_were_said_to_be(self, rates, plan):
+        """
+        If everybody is served in time, each is granted when a naive queue
+        says, whatever is taken, reserved, cancelled, paused or settled; so
+        says every projection.
+        """
+        self.run(rates, plan)
+
+    @given(st.sampled_from(ODD), steps(PAUSES))
+    def test_odd_rates(self, rates, plan):
+        """
+        If the rate is odd, the same is true to the nanosecond.
+        """
+        self.run(rates, plan)
+
+    @given(st.sampled_from(ODD_PAIRS), steps(PAUSES))
+    def test_odd_pairs(self, rates, plan):
+        """
+        If several odd rates decide together, everybody is granted when the
+        projection of the last change said.
+        """
+        queue, now, expected = queue_of(*rates), 0, {}
+        for pause, verb, tokens, which in plan:
+            now += pause
+            serve_on_time(queue, now)
+            if verb == "pause":
+                queue.pause(now + which * MS)
+            elif verb == "cancel" and queue.first() is not None:
+                place = list(queue.places)[which % len(queue.places)]
+                queue.leave(now, place)
+                del expected[place]
+            elif queue.budget.fits(tokens):
+                turn = queue.turn(now, tokens)
+                if not queue.take(now, tokens):
+                    waiter = object() if verb == "wait" else None
+                    place = enter(queue, now, tokens, waiter=waiter)
+                    expected[place] = turn
+
+                    assert turn == queue.turn_of(place)
+            if verb in {"pause", "cancel"}:
+                serve_on_time(queue, now)
+                for place in queue.places:
+                    expected[place] = queue.turn_of(place)
+            for place in [p for p in expected if p.status is Status.GRANTED]:
+                if verb not in {"pause", "cancel"}:
+                    assert expected[place] == place.turned
+                del expected[place]
+            check(queue)
+
+    def test_late_service_of_the_unattended_changes_nothing(self):
+        """
+        If nobody comes for a while, unattended places are charged as if
+        somebody had come at each turn.
+        """
+        late, timely = drained(Rate(1, burst=2)), drained(Rate(1, burst=2))
+        for queue in (late, timely):
+            for tokens in (1, 2, 1):
+                enter(queue, 0, tokens)
+        serve_on_time(timely, 100 * SECOND)
+
+        granted = late.serve(100 * SECOND)
+
+        assert [SECOND, 3 * SECOND, 4 * SECOND] == [p.turned for p in granted]
+        assert timely.state == late.state
+
+    def test_late_service_is_credited_two_milliseconds(self):
+        """
+        If a waiter is served late, those behind it lose what is more than two
+        milliseconds.
+        """
+        for late, lost in ((0, 0), (2 * MS, 0), (3 * MS, MS), (SECOND, SECOND - 2 * MS)):
+            for rates in ([Rate(10)], [Rate(10), Rate(10)]):
+                queue = drained(*rates)
+                for _ in range(3):
+                    enter(queue, 0, waiter=object())
+                last = list(queue.places)[-1]
+                queue.turn(0, 1)
+                queue.serve(100 * MS + late)
+
+                assert 300 * MS + lost == queue.turn_of(last)
+                assert 400 * MS + lost == queue.turn(100 * MS + late, 1)
+
+    def test_pause_only_extends(self):
+        """
+        If a pause is shorter than the one before, it changes nothing.
+        """
+        queue = queue_of(Rate(1))
+        queue.pause(5 * SECOND)
+        queue.pause(2 * SECOND)
+
+        assert 5 * SECOND == queue.turn(0, 1)
+        assert not queue.take(5 * SECOND - 1, 1)
+        assert queue.take(5 * SECOND, 1)
+
+
+class TestBound:
+    """
+    Guarantee 1, with everything happening at any time.
+    """
+
+    @settings(max_examples=200)
+    @given(
+        st.lists(
+            st.builds(
+                Rate,
+                st.sampled_from([1, 3, 50, 123456.789]),
+                burst=st.sampled_from([1, 2, 5]),
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        st.lists(
+            st.tuples(
+                st.one_of(
+                    st.just(0), st.integers(0, 5 * MS), st.integers(0, 2 * SECOND)
+                ),
+                st.sampled_from(
+                    "take book reserve wait cancel pause settle undo configure".split()
+                ),
+                TOKENS,
+                st.integers(0, 8),
+            ),
+            max_size=40,
+        ),
+    )
+    def test_in_any_window(self, rates, plan):
+        """
+        If anything is taken, queued, cancelled, served late, paused, settled
+        and reconfigured, no window sees more than
+        ``burst + rate * (t + 2 ms)``, for the largest of both; what was
+        really given back does not count.
+        """
+        queue = queue_of(rates[0])
+        burst = max(rate.burst for rate in rates)
+        pace = max(Naive([rate]).paces[0] for rate in rates)
+        now, log, places = 0, [], []
+
+        def note(place, moment):
+            # Who is granted behind others is granted after them.
+            moment = max([moment] + [at for at, _ in log])
+            log.append((moment, place))
+            places.append(place)
+            place.vigilant = Fraction(place.asks)  # what it was charged, net
+
+        for pause, verb, tokens, which in plan:
+            now += pause
+            for place in queue.serve(now):
+                note(place, place.turned)
+            granted = [p for p in places if p.status is Status.GRANTED]
+            place = Place(tokens, object() if verb == "wait" else None)
+            fits = queue.budget.fits(tokens)
+            before = levels(queue, now)[0]
+            if verb in {"take", "book"} and fits:
+                if queue.take(now, tokens, place if verb == "book" else None):
+                    note(place, now)
+            elif verb in {"reserve", "wait"} and fits:
+                queue.enter(now, place)
+            elif verb == "cancel" and queue.places:
+                queue.leave(now, list(queue.places)[which % len(queue.places)])
+            elif verb == "pause":
+                queue.pause(now + which * 10 * MS)
+            elif verb in {"settle", "undo"} and granted:
+                place = granted[which % len(granted)]
+                if verb == "settle":
+                    queue.settle(now, place, which)
+                else:
+                    queue.undo(now, place)
+                place.vigilant -= max(0, levels(queue, now)[0] - before)
+            elif verb == "configure":
+                queue.reconfigure(now, Bucket(rates[which % len(rates)]))
+            for place in queue.serve(now):
+                note(place, place.turned)
+
+        for first in range(len(log)):
+            taken = Fraction(0)
+            for at, place in log[first:]:
+                taken += place.vigilant
+                length = at - log[first][0]
+
+                assert taken <= burst + pace * (length + SLACK)
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 50 * MS), TOKENS), min_size=1, max_size=30)
+    )
+    def test_fifo(self, arrivals):
+        """
+        If places of any weight queue, they are granted in the order they came.
+        """
+        queue, now = drained(Rate(50, burst=4)), 0
+        entered, granted = [], []
+        for pause, tokens in arrivals:
+            now += pause
+            granted += queue.serve(now)
+            waiter = object() if tokens % 2 else None
+            entered.append(enter(queue, now, tokens, waiter=waiter))
+        granted += queue.serve(FOREVER)
+
+        assert entered == granted
+
+    def test_a_large_request_holds_back_small_ones(self):
+        """
+        If a large request is first, tokens that would do for a small one wait
+        for it.
+        """
+        queue = drained(Rate(1, burst=5))
+        large, small = enter(queue, 0, 5), enter(queue, 0, 1)
+
+        assert [] == queue.serve(3 * SECOND)
+        assert not queue.take(3 * SECOND, 1)
+        assert 0 == queue.takeable(3 * SECOND)
+        assert [large] == queue.serve(5 * SECOND)
+        assert [small] == queue.serve(6 * SECOND)
+
+
+class TestRetryAfter:
+    """
+    Guarantee 2.
+    """
+
+    @given(st.sampled_from(ROUND + ODD + ODD_PAIRS), steps(PAUSES), TOKENS)
+    def test_exact(self, rates, plan, tokens):
+        """
+        If nobody else asks, asking again at the turn is enough, and a
+        nanosecond earlier is not, whatever happened before.
+        """
+        results = []
+        for earlier in (1, 0):
+            queue, now = queue_of(*rates), 0
+            for pause, verb, many, which in plan:
+                now += pause
+                serve_on_time(queue, now)
+                place = Place(many, object() if verb == "wait" else None)
+                if verb == "pause":
+                    queue.pause(now + which * 100 * MS)
+                elif verb == "cancel" and queue.places:
+                    queue.leave(now, list(queue.places)[which % len(queue.places)])
+                elif verb == "settle" and queue.places:
+                    queue.settle(now, list(queue.places)[-1], which)
+                elif queue.budget.fits(many) and not queue.take(now, many, place):
+                    queue.enter(now, place)
+                serve_on_time(queue, now)
+            if not queue.budget.fits(tokens):
+                return
+            turn = queue.turn(now, tokens) - earlier
+            if turn < now:
+                return
+            serve_on_time(queue, turn)
+            results.append(queue.take(turn, tokens))
+
+        assert [False, True] == results
+
+    @pytest.mark.parametrize("rates", ODD + ODD_PAIRS, ids=repr)
+    def test_odd_rates(self, rates):
+        """
+        If the bucket is empty, the refusal at an odd rate is exact.
+        """
+        queue = queue_of(*rates)
+        while queue.take(0, 1):
+            pass
+
+        turn = queue.turn(0, 1)
+
+        assert not queue.take(turn - 1, 1)
+        assert queue.take(turn, 1)
+
+
+class TestLeave:
+    """
+    Guarantee 4, before the turn.
+    """
+
+    @given(st.sampled_from(ROUND + ODD + ODD_PAIRS), st.data())
+    def test_in_any_order_as_if_never_there(self, rates, data):
+        """
+        If places leave at once, in any order, everybody else is where they
+        were had those never come.
+        """
+        queue, alone = queue_of(*rates), queue_of(*rates)
+        largest = min(queue.budget.largest, 4)
+        for _ in range(3):
+            assert alone.take(0, 1) is queue.take(0, 1)
+        plan = data.draw(
+            st.lists(st.tuples(st.integers(1, largest), st.booleans()), min_size=1)
+        )
+        leavers, pairs = [], []
+        for tokens, stays in plan:
+            if stays:
+                pairs.append((enter(queue, 0, tokens), enter(alone, 0, tokens)))
+            else:
+                leavers.append(enter(queue, 0, tokens))
+        for place in data.draw(st.permutations(leavers)):
+            assert queue.leave(0, place)
+            check(queue)
+
+        assert alone.state == queue.state
+        assert alone.turn(0, 1) == queue.turn(0, 1)
+        for one, other in pairs:
+            assert alone.turn_of(other) == queue.turn_of(one)
+
+        queue.serve(FOREVER)
+        alone.serve(FOREVER)
+
+        assert alone.state == queue.state
+
+    @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=8), st.data())
+    def test_the_last_one_at_any_time(self, ahead, data):
+        """
+        If the last of the queue leaves at any time before its turn, nothing
+        says that it was there.
+        """
+        queue, alone = drained(Rate(3, burst=3)), drained(Rate(3, burst=3))
+        for tokens, waits in ahead:
+            waiter = object() if waits else None
+            enter(queue, 0, tokens, waiter=waiter)
+            enter(alone, 0, tokens, waiter=waiter)
+        last = enter(queue, 0, 2)
+        when = data.draw(st.integers(0, queue.turn_of(last) - 1))
+        serve_on_time(queue, when)
+        serve_on_time(alone, when)
+        queue.leave(when, last)
+        serve_on_time(queue, FOREVER)
+        serve_on_time(alone, FOREVER)
+
+        assert alone.state == queue.state
+        assert alone.admitted == queue.admitted
+
+    def test_those_behind_move_up(self):
+        """
+        If the first leaves, the next has the tokens that were kept for it, not
+        before now.
+        """
+        queue = drained(Rate(1, burst=5))
+        large, small = enter(queue, 0, 5), enter(queue, 0, 1)
+        queue.leave(3 * SECOND, large)
+
+        assert [small] == queue.serve(3 * SECOND)
+        assert 3 * SECOND == small.turned
+        assert 2 == queue.available(3 * SECOND)
+
+    def test_twice(self):
+        """
+        If a place leaves twice, only the first time counts.
+        """
+        queue = drained(Rate(1))
+        place = enter(queue, 0)
+
+        assert queue.leave(0, place)
+        assert not queue.leave(0, place)
+        assert 0 == queue.queued_tokens
+
+    def test_a_place_that_was_granted_does_not_leave(self):
+        """
+        If a place was granted, leaving changes nothing.
+        """
+        queue = queue_of(Rate(1))
+        place = booked(queue, 0)
+
+        assert not queue.leave(0, place)
+        assert Status.GRANTED is place.status
+
+
+class TestDeadline:
+    """
+    Guarantee 5: who is late.
+    """
+
+    @pytest.mark.parametrize("rates", [[Rate(1)], [Rate(1), Rate(2)]], ids=len)
+    def test_deadline_before_the_turn(self, rates):
+        """
+        If the deadline came before the turn and nobody looked, the place is
+        late and charged nothing; those behind move up to that moment.
+        """
+        queue = drained(*rates)
+        late = enter(queue, 0, waiter=object(), deadline=3 * SECOND)
+        behind = enter(queue, 0)
+        queue.pause(5 * SECOND)
+        queue.paused_until = 0
+        queue.pause(4 * SECOND)
+
+        decided = queue.serve(10 * SECOND)
+
+        assert [late, behind] == decided
+        assert [Status.LATE, Status.GRANTED] == [place.status for place in decided]
+        assert 4 * SECOND == behind.turned
+        assert 1 + 1 == queue.admitted
+
+    def test_turn_at_the_deadline(self):
+        """
+        If the turn comes at the deadline itself, it is in time, however late
+        somebody looks.
+        """
+        queue = drained(Rate(1))
+        place = enter(queue, 0, waiter=object(), deadline=SECOND)
+
+        assert [place] == queue.serve(7 * SECOND)
+        assert Status.GRANTED is place.status
+
+
+class TestSettle:
+    def test_less_goes_back(self):
+        """
+        If it costs less than booked, the difference is there again.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 4)
+
+        assert queue.settle(0, place, 1)
+        assert 4 == queue.available(0)
+
+    def test_more_becomes_debt(self):
+        """
+        If it costs more than booked, the difference is owed.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 4)
+
+        assert queue.settle(0, place, 9)
+        assert -4 == queue.available(0)
+
+    @pytest.mark.parametrize(("actual", "tokens"), [(0, 50), (10, 40), (70, -20)])
+    def test_calls_are_left_alone(self, actual, tokens):
+        """
+        If a rate counts calls, settling does not change it.
+        """
+        queue = queue_of(Rate(1, burst=3, counts="calls"), Rate(1, burst=50))
+        place = booked(queue, 0, 30)
+        queue.settle(0, place, actual)
+
+        assert [2, tokens] == levels(queue, 0)
+
+    def test_the_first_decides(self):
+        """
+        If it is settled twice, the second time changes nothing.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 4)
+
+        assert queue.settle(0, place, 4)
+        assert not queue.settle(0, place, 0)
+        assert 1 == queue.available(0)
+
+    @pytest.mark.parametrize("rates", [[Rate(1, burst=5)], [Rate(1, burst=5)] * 2])
+    def test_before_the_turn_less(self, rates):
+        """
+        If it is settled to less before its turn, it asks for less: its turn
+        and those behind it come earlier, and nothing goes back then.
+        """
+        queue = drained(*rates)
+        first, second = enter(queue, 0, 5), enter(queue, 0, 1)
+
+        assert 6 * SECOND == queue.turn_of(second)
+        assert queue.settle(0, first, 2)
+        assert not queue.settle(0, first, 5)
+        assert 2 * SECOND == queue.turn_of(first)
+        assert 3 * SECOND == queue.turn_of(second)
+        assert 4 * SECOND == queue.turn(0, 1)
+
+        queue.serve(3 * SECOND)
+
+        assert [2 * SECOND, 3 * SECOND] == [first.turned, second.turned]
+        assert not queue.settle(3 * SECOND, first, 5)
+        assert 0 == queue.available(3 * SECOND)
+
+    @pytest.mark.parametrize("rates", [[Rate(1, burst=5)], [Rate(1, burst=5)] * 2])
+    def test_before_the_turn_more(self, rates):
+        """
+        If it is settled to more before its turn, the turn stays, and those
+        behind it wait for the debt, too.
+        """
+        queue = drained(*rates)
+        first, second = enter(queue, 0, 2), enter(queue, 0, 1)
+        queue.turn(0, 1)
+
+        assert queue.settle(0, first, 7)
+        assert 2 * SECOND == queue.turn_of(first)
+        assert 8 * SECOND == queue.turn_of(second)
+        assert 9 * SECOND == queue.turn(0, 1)
+
+        queue.serve(2 * SECOND)
+
+        assert -5 == queue.available(2 * SECOND)
+        assert 8 * SECOND == queue.turn_of(second)
+        assert 9 * SECOND == queue.turn(2 * SECOND, 1)
+
+    def test_before_the_turn_the_first_is_due_now(self):
+        """
+        If the first is settled to what is there already, it is due now and
+        not earlier.
+        """
+        queue = drained(Rate(1, burst=5))
+        place = enter(queue, 0, 5)
+        queue.settle(3 * SECOND, place, 1)
+
+        assert [place] == queue.serve(3 * SECOND)
+        assert 3 * SECOND == place.turned
+        assert 2 == queue.available(3 * SECOND)
+
+    def test_gone(self):
+        """
+        If a place left, it cannot be settled.
+        """
+        queue = drained(Rate(1))
+        place = enter(queue, 0)
+        queue.leave(0, place)
+
+        assert not queue.settle(0, place, 0)
+
+    def test_undo_gives_the_call_back(self):
+        """
+        If a grant is undone, tokens and call are there again, and it was not
+        admitted; once more changes nothing.
+        """
+        queue = queue_of(Rate(1, burst=3, counts="calls"), Rate(1, burst=50))
+        place = booked(queue, 0, 30)
+        queue.undo(0, place)
+        queue.undo(0, place)
+
+        assert [3, 50] == levels(queue, 0)
+        assert 0 == queue.admitted
+        assert Status.LEFT is place.status
+        assert not queue.settle(0, place, 0)
+
+    def test_undo_after_settling(self):
+        """
+        If it was settled before, undoing does not give back again.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 4)
+        queue.settle(0, place, 3)
+        queue.undo(0, place)
+
+        assert 2 == queue.available(0)
+
+
+class TestGiveBack:
+    """
+    Guarantee 4, after the turn.
+    """
+
+    RATES = st.builds(
+        Rate,
+        st.sampled_from([1, 3, 50]),
+        per=st.sampled_from([1.0, 60.0]),
+        burst=st.integers(1, 6),
+    )
+
+    @settings(max_examples=200)
+    @given(
+        st.lists(st.lists(RATES, min_size=1, max_size=2), min_size=1, max_size=3),
+        st.lists(
+            st.tuples(
+                st.one_of(st.just(0), st.integers(0, 4 * SECOND)),
+                st.sampled_from(["book", "book", "settle", "undo", "configure"]),
+                st.integers(1, 6),
+                st.integers(0, 8),
+            ),
+            max_size=25,
+        ),
+        st.integers(0, 10),
+    )
+    def test_never_fuller_than_if_it_had_not_been_booked(self, configs, plan, victim):
+        """
+        If a booking is settled or undone, the bucket is at no time fuller than
+        in the same story without it, among any other bookings and
+        reconfigurations.
+        """
+        queue, without = queue_of(*configs[0]), queue_of(*configs[0])
+        now, pairs = 0, []
+        for pause, verb, tokens, which in plan:
+            now += pause
+            if verb == "configure":
+                rates = configs[which % len(configs)]
+                queue.reconfigure(now, budget_of(rates))
+                without.reconfigure(now, budget_of(rates))
+            elif verb == "book":
+                place = Place(tokens)
+                if queue.budget.fits(tokens) and queue.take(now, tokens, place):
+                    twin = None
+                    if len(pairs) != victim:
+                        twin = Place(tokens)
+
+                        assert without.take(now, tokens, twin)
+                    pairs.append((place, twin))
+            elif pairs:
+                place, twin = pairs[which % len(pairs)]
+                actual = min(which, place.tokens)
+                if verb == "settle":
+                    queue.settle(now, place, actual)
+                    if twin is not None:
+                        without.settle(now, twin, actual)
+                else:
+                    queue.undo(now, place)
+                    if twin is not None:
+                        without.undo(now, twin)
+            for have, would_have in zip(
+                levels(queue, now), levels(without, now), strict=True
+            ):
+                assert have <= would_have
+
+    @pytest.mark.parametrize(
+        ("after", "expected"), [(0, 5), (2, 5), (3, 5), (4, 5), (60, 5)]
+    )
+    def test_what_was_lost_is_not_given_back(self, after, expected):
+        """
+        If the bucket has been filling up since, no more goes back than fits.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 5)
+        queue.undo(after * SECOND, place)
+
+        assert expected == queue.available(after * SECOND)
+
+    def test_what_overflowed_meanwhile_is_lost(self):
+        """
+        If the bucket was full between the booking and its return, and was
+        charged again, what would have overflowed does not come back.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 2)
+
+        assert queue.take(SECOND, 4)
+
+        queue.undo(SECOND, place)
+
+        # Never booked: full at 0, 1 at 1. Booked: one of two fits back.
+        assert 1 == queue.available(SECOND)
+
+    def test_returns_share_the_room(self):
+        """
+        If several go back, what one fills is not there for the other.
+        """
+        queue = queue_of(Rate(1, burst=4))
+        places = [booked(queue, 0, 2), booked(queue, 0, 2)]
+        queue.undo(3 * SECOND, places[0])
+        queue.take(3 * SECOND, 4)
+        queue.undo(3 * SECOND, places[1])
+
+        assert 0 == queue.available(3 * SECOND)
+
+    def test_exact_when_nothing_overflowed(self):
+        """
+        If the bucket was never full meanwhile, all comes back.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 3)
+        for second in range(1, 5):
+            assert queue.take(second * SECOND, 1)
+        queue.undo(4 * SECOND, place)
+
+        assert 5 == queue.available(4 * SECOND)
+
+    def test_added_rate_takes_nothing_back(self):
+        """
+        If a rate was added since, it was not charged, and gets nothing.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 3)
+        queue.reconfigure(0, budget_of([Rate(1, burst=5), Rate(1, per=60, burst=9)]))
+        queue.undo(0, place)
+
+        assert [5, 0] == levels(queue, 0)
+
+    def test_chain_of_reconfigurations(self):
+        """
+        If rates change between the booking and its return, it comes back in
+        tokens of now.
+        """
+        queue = queue_of(Rate(1, burst=9))
+        place = booked(queue, 0, 6)
+        for rate in (Rate(3, burst=9), Rate(7, per=0.3, burst=9), Rate(2, burst=9)):
+            queue.reconfigure(0, Bucket(rate))
+        queue.settle(0, place, 2)
+
+        assert 7 == queue.available(0)
+
+    def test_room_was_smaller_under_an_older_rate(self):
+        """
+        If the burst was smaller for a while, what did not fit then is lost.
+        """
+        queue = queue_of(Rate(1, burst=9))
+        place = booked(queue, 0, 6)
+        queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+        queue.reconfigure(0, Bucket(Rate(1, burst=9)))
+        queue.undo(0, place)
+
+        assert 4 == queue.available(0)
+
+
+class TestRooms:
+    """
+    What bookings leave behind: nothing.
+    """
+
+    def chain(self, queue):
+        room, length = queue._newest_room(), 0
+        rooms = [one() for one in queue._links]
+        del room
+        for one in rooms:
+            length += one is not None
+        return length
+
+    def test_dropped_bookings_are_forgotten(self):
+        """
+        If ten thousand bookings are dropped unsettled, none is remembered.
+        """
+        queue = queue_of(Rate(1, burst=10**6))
+        for _ in range(10_000):
+            booked(queue, 0)
+
+        assert not queue.bookings()
+        assert len(queue._links) <= 64
+
+    @pytest.mark.parametrize("ends", ["settled", "dropped"])
+    def test_one_that_never_ends_does_not_keep_the_others(self, ends):
+        """
+        If one booking stays, ten thousand later ones that ended, overlapping
+        each other, leave no trace; and yet what it may give back is exact.
+        """
+        queue = queue_of(Rate(1, burst=10**6))
+        stays = booked(queue, 0, 10)
+        window = []
+        for second in range(10_000):
+            window.append(booked(queue, second * SECOND))
+            if len(window) > 5:
+                place = window.pop(0)
+                if ends == "settled":
+                    queue.settle(second * SECOND, place, 1)
+        del place, window
+
+        assert self.chain(queue) <= 150
+        # At the start it overflowed by nothing but the flow of 10 s.
+        before = queue.available(10_000 * SECOND)
+        queue.settle(10_000 * SECOND, stays, 0)
+
+        assert before + 10 >= queue.available(10_000 * SECOND)
+
+    def test_least_room_survives_the_weeding(self):
+        """
+        If rooms of ended bookings are weeded out, the least room of them all
+        is still known.
+        """
+        queue = queue_of(Rate(1, burst=1000))
+        stays = booked(queue, 0, 10)
+        # Six of ten flow back in: from here on four can be given back.
+        gone = [booked(queue, 6 * SECOND, 1) for _ in range(300)]
+        for place in gone:
+            queue.settle(6 * SECOND, place, 1)
+        del gone, place
+        for _ in range(300):
+            booked(queue, 6 * SECOND, 1)
+
+        assert self.chain(queue) <= 100
+
+        queue.settle(6 * SECOND, stays, 0)
+
+        assert 1000 - 600 == queue.available(6 * SECOND)
+
+    @pytest.mark.parametrize("rates", [[Rate(1, burst=1000)], [Rate(1, burst=1000)] * 2])
+    def test_weeding_changes_nothing(self, rates, monkeypatch):
+        """
+        If rooms are weeded out after every booking or never, everything comes
+        back alike.
+        """
+        results = []
+        for few in (1, 10**9):
+            monkeypatch.setattr("switchgear._core.queue._FEW", few)
+            queue = queue_of(*rates)
+            alive = {}
+            for number in range(200):
+                now = number * SECOND // 3
+                alive[number] = booked(queue, now, 1 + number % 3)
+                if number % 50 == 49:
+                    queue.reconfigure(now, budget_of([Rate(2, burst=1000)] * len(rates)))
+                for other in (number - 7, number - 11 * (number % 4)):
+                    place = alive.pop(other, None)
+                    if place is not None and number % 5:
+                        queue.settle(now, place, number % 2)
+            for place in alive.values():
+                queue.undo(100 * SECOND, place)
+            results.append(queue.state)
+
+        assert results[0] == results[1]
+
+    def test_ten_thousand_places_in_linear_time(self):
+        """
+        If thousands of unattended places queue before one that is waited for,
+        looking who is first costs the same for each newcomer.
+        """
+        queue = drained(Rate(1))
+
+        def work(many):
+            copies = 0
+            for _ in range(many):
+                enter(queue, 0)
+                queue.front()
+                copies += queue._plan is not None and queue._plan.front is None
+            return copies
+
+        work(2_000)
+
+        assert queue._plan is None
+
+        waiting = enter(queue, 0, waiter=object())
+        front = queue.front()
+
+        assert (waiting, 2_001 * SECOND) == front
+
+        work(2_000)
+
+        assert front is queue.front()
+
+
+class TestReconfigure:
+    def test_sleepers_are_timed_anew(self):
+        """
+        If the rate is raised, those in the queue are due earlier, from now on.
+        """
+        queue = drained(Rate(0.1))
+        places = [enter(queue, 0) for _ in range(4)]
+        queue.reconfigure(0, Bucket(Rate(20)))
+
+        assert [50 * MS, 100 * MS, 150 * MS, 200 * MS] == [
+            queue.turn_of(place) for place in places
+        ]
+
+    def test_too_large_for_the_new_burst(self):
+        """
+        If the burst is lowered below what somebody asks, that one leaves and
+        nobody is stuck behind it.
+        """
+        queue = drained(Rate(1, burst=5))
+        large, small = enter(queue, 0, 5), enter(queue, 0, 1)
+
+        assert [large] == queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+        assert Status.TOO_LARGE is large.status
+        assert SECOND == queue.turn_of(small)
+
+    @settings(max_examples=150)
+    @given(
+        st.lists(st.sampled_from(ROUND + ODD[:4] + ODD_PAIRS), min_size=2, max_size=5),
+        st.lists(TOKENS, max_size=8),
+        st.integers(0, 3 * SECOND),
+    )
+    def test_queue_is_never_stuck(self, configs, requests, now):
+        """
+        If rates change in any way, everybody left in the queue is granted in
+        the end, in order, and nothing was minted.
+        """
+        queue = queue_of(*configs[0])
+        for tokens in requests:
+            if queue.budget.fits(tokens):
+                enter(queue, 0, tokens, waiter=object() if tokens % 2 else None)
+        serve_on_time(queue, now)
+        for rates in configs[1:]:
+            was = {
+                (line.rate.per, line.per_call): level
+                for line, level in zip(
+                    queue.budget.lines, levels(queue, now), strict=True
+                )
+            }
+            queue.reconfigure(now, budget_of(rates))
+            check(queue)
+            if len(was) == 1 == len(rates):
+                for line, level in zip(
+                    queue.budget.lines, levels(queue, now), strict=True
+                ):
+                    assert level <= max(0, was.get((line.rate.per, line.per_call), 0)) or (
+                        level <= max(was.values())
+                    )
+            serve_on_time(queue, now)
+        left = list(queue.places)
+        turns = [queue.turn_of(place) for place in left]
+
+        assert sorted(turns) == turns
+
+        serve_on_time(queue, FOREVER)
+
+        assert turns == [place.turned for place in left]
+
+    def test_refill(self):
+        """
+        If it starts anew, the bucket is full, no pause runs, counts are zero,
+        and the queue stays.
+        """
+        queue = drained(Rate(1, burst=2))
+        queue.pause(9 * SECOND)
+        place = enter(queue, 0, 2)
+        queue.refill(SECOND)
+
+        assert 2 == queue.available(SECOND)
+        assert (0, 0, 0) == (queue.admitted, queue.refused, queue.waited)
+        assert [place] == queue.serve(SECOND)
+        assert SECOND == place.turned
+
+    def test_refill_and_bookings(self):
+        """
+        If it starts anew, older bookings have nothing to give back.
+        """
+        queue = queue_of(Rate(1, burst=3))
+        place = booked(queue, 0, 3)
+        queue.refill(0)
+        queue.take(0, 2)
+        queue.undo(0, place)
+
+        assert 1 == queue.available(0)
+
+
+class TestClose:
+    def test_everybody_leaves(self):
+        """
+        If it is closed, all places leave, nothing is taken, and afterwards it
+        goes on.
+        """
+        queue = drained(Rate(1))
+        places = [enter(queue, 0, waiter=object()), enter(queue, 0)]
+
+        assert places == queue.close(0, "shut down")
+        assert [Status.CLOSED] * 2 == [place.status for place in places]
+        assert not queue.take(9 * SECOND, 1)
+        assert queue.reopen()
+        assert not queue.reopen()
+        assert queue.take(9 * SECOND, 1)
+        check(queue)
+
+    def test_forget(self):
+        """
+        If a forked child forgets the queue, it is empty there.
+        """
+        queue = drained(Rate(1))
+        place = enter(queue, 0, waiter=object())
+        queue.forget()
+        check(queue)
+
+        assert not queue.places
+        assert SECOND == queue.turn(0, 1)
+        assert Status.QUEUED is place.status
+
+
+class TestIdle:
+    def test_when_full_and_free(self):
+        """
+        If the bucket is full, nobody queues, no pause runs, it is open and no
+        booking lives, forgetting it changes nothing; else it would.
+        """
+        queue = queue_of(Rate(1, burst=2))
+
+        assert queue.is_idle(0)
+
+        place = booked(queue, 0)
+
+        assert not queue.is_idle(9 * SECOND)
+
+        del place
+
+        assert not queue.is_idle(SECOND - 1)
+        assert queue.is_idle(SECOND)
+
+        queue.pause(3 * SECOND)
+
+        assert not queue.is_idle(2 * SECOND)
+        assert queue.is_idle(3 * SECOND)
+
+        queue.close(3 * SECOND, "")
+
+        assert not queue.is_idle(3 * SECOND)
+
+
+class Stop(BaseException):
+    """
+    Be raised where a KeyboardInterrupt could be.
+    """
+
+
+def interrupted(function, at, action):
+    """
+    Run *function*, and *action* at its call or return number *at*.
+
+    Signal handlers and KeyboardInterrupt come in at such points. Answers
+    whether there was such a point.
+    """
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += 1
+        if count == at:
+            sys.setprofile(None)
+            action()
+
+    # Whatever measures this run must not be measured.
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        function()
+    except Stop:
+        pass
+    finally:
+        sys.setprofile(before)
+    return count >= at
+
+
+def stop():
+    raise Stop
+
+
+SINGLE, DOUBLE = [Rate(1, burst=10)], [Rate(1, burst=10), Rate(2, burst=20)]
+
+
+class Scene:
+    """
+    Stage operations on a queue of ten tokens, to be interrupted anywhere.
+    """
+
+    def __init__(self, rates):
+        self.queue = queue_of(*rates)
+        self.before = booked(self.queue, 0, 2)
+        self.places = [enter(self.queue, 0, 8, waiter=object()), enter(self.queue, 0, 1)]
+        self.queue.serve(0)
+        self.place = Place(1)
+
+    def take(self):
+        for place in list(self.queue.places):
+            self.queue.leave(0, place)
+        self.queue.undo(0, self.places[0])
+        self.queue.take(0, 1, self.place)
+
+    def serve(self):
+        self.queue.undo(0, self.places[0])
+        self.queue.serve(0)
+
+    def enter(self):
+        self.queue.turn(0, 1)
+        self.queue.enter(0, self.place)
+        self.queue.front()
+
+    def wait(self):
+        self.place.waiter = object()
+        self.queue.front()
+        self.queue.enter(0, self.place)
+        self.queue.front()
+
+    def leave(self):
+        self.queue.leave(0, self.places[1])
+
+    def settle(self):
+        self.queue.settle(0, self.before, 1)
+
+    def owe(self):
+        self.queue.settle(0, self.before, 5)
+
+    def ahead(self):
+        self.queue.settle(0, self.places[1], 0)
+
+    def undo(self):
+        self.queue.undo(0, self.before)
+
+    def configure(self):
+        self.queue.reconfigure(0, budget_of([Rate(5, burst=10)]))
+
+    def refill(self):
+        self.queue.refill(0)
+
+    def close(self):
+        self.queue.close(0, "")
+
+    def look(self):
+        self.queue.front()
+        self.queue.turn(0, 1)
+        self.queue.turn_of(self.places[1])
+
+    def check(self):
+        """
+        Assert that what was granted was charged, and nothing else.
+        """
+        check(self.queue)
+        charged = 0
+        for place in (self.before, self.place, *self.places):
+            if place.status is Status.GRANTED:
+                charged += place.tokens if place.settled is None else place.settled
+
+        assert 10 - charged == self.queue.available(0)
+
+
+STEPS = [
+    "take", "serve", "enter", "wait", "leave", "settle", "owe", "ahead", "undo",
+]  # fmt: skip
+OTHERS = ["configure", "refill", "close", "look"]
+
+
+@pytest.mark.parametrize("rates", [SINGLE, DOUBLE], ids=["one rate", "two rates"])
+class TestReentrancy:
+    @pytest.mark.parametrize("step", STEPS + OTHERS)
+    def test_interrupted_anywhere(self, rates, step):
+        """
+        If KeyboardInterrupt comes at any point of any operation, what was
+        granted was charged and nothing else, and the queue goes on.
+        """
+        at, more = 0, True
+        while more:
+            at += 1
+            scene = Scene(rates)
+            more = interrupted(getattr(scene, step), at, stop)
+            if step != "refill":
+                scene.check()
+            check(scene.queue)
+            serve_on_time(scene.queue, FOREVER)
+
+            assert not scene.queue.places
+
+        assert at > 3
+
+    @pytest.mark.parametrize("other", STEPS)
+    @pytest.mark.parametrize("step", STEPS + OTHERS)
+    def test_reentered_anywhere(self, rates, step, other):
+        """
+        If a signal handler uses the queue at any point of any operation, both
+        have happened afterwards, each once.
+        """
+        at, more = 0, True
+        while more:
+            at += 1
+            scene = Scene(rates)
+            if other in {"enter", "wait", "take"} and step in {"enter", "wait", "take"}:
+                # Each its own newcomer.
+                mine, scene.place = scene.place, Place(1)
+                action = getattr(scene, other)
+            more = interrupted(
+                getattr(scene, step), at, getattr(scene, other)
+            ) if True else None
+            check(scene.queue)
+            if step != "refill":
+                self.check_level(scene)
+            serve_on_time(scene.queue, FOREVER)
+
+            assert not scene.queue.places
+
+    def check_level(self, scene):
+        scene.check()

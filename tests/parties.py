@@ -1,0 +1,108 @@
+"""
+What the tests of waiting share: threads and loops that report back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+
+#: How long to wait for what is certain to happen, in seconds.
+PATIENCE = 20.0
+
+
+class Party(threading.Thread):
+    """
+    Run *function* in a thread of its own, and keep what became of it.
+    """
+
+    def __init__(self, function, *args):
+        super().__init__(daemon=True)
+        self._call = (function, args)
+        self._outcome = None
+        self._error = None
+        self.start()
+
+    def run(self):
+        function, args = self._call
+        try:
+            self._outcome = function(*args)
+        except BaseException as error:
+            self._error = error
+
+    def outcome(self):
+        """
+        Return what the function returned, or raise what it raised.
+        """
+        self.join(PATIENCE)
+        assert not self.is_alive(), "a thread hangs"
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+
+class LoopParty:
+    """
+    Run an event loop in a thread of its own, until the block ends.
+    """
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        self._thread = Party(self.loop.run_forever)
+        return self
+
+    def start(self, coroutine):
+        """
+        Run *coroutine* as a task; return a future for other threads.
+        """
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def block(self):
+        """
+        Block the loop; return once it is, with a function that ends it.
+        """
+        blocked, leave = threading.Event(), threading.Event()
+
+        def hold():
+            blocked.set()
+            assert leave.wait(PATIENCE)
+
+        self.loop.call_soon_threadsafe(hold)
+        assert blocked.wait(PATIENCE)
+        return leave.set
+
+    def __exit__(self, *exc_info):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.outcome()
+        self.loop.close()
+
+
+def until(true):
+    """
+    Spin until *true*, which is certain to come.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.0005)
+
+
+def queued(limiter, count):
+    """
+    Spin until *count* wait for *limiter*.
+    """
+    until(lambda: limiter.snapshot().waiting == count)
+
+
+def soon_enough(measure, limit, attempts=3):
+    """
+    Measure up to three times, as the machine may stall; return the best.
+    """
+    best = measure()
+    for _ in range(attempts - 1):
+        if best < limit:
+            break
+        best = min(best, measure())
+    return best
