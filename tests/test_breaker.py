@@ -11,6 +11,7 @@ import gc
 import os
 import pickle
 import random
+import signal
 import threading
 import warnings
 import weakref
@@ -2083,6 +2084,7 @@ class TestFork:
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:  # pragma: no cover -- measured in the parent
+            signal.alarm(20)
             os._exit(0 if breaker.try_acquire().success() else 1)
         release.set()
         holder.join()

@@ -1454,9 +1454,10 @@ class TestOrder:
         @circuit_protected(breaker)
         @rate_limited(limiter)
         def function():
-            frame = inspect.currentframe()
-            while (frame := frame.f_back).f_code.co_name == "call":
+            frame = inspect.currentframe().f_back
+            while frame.f_globals is not globals():
                 frames.append(frame.f_code.co_name)
+                frame = frame.f_back
 
         function()
 

@@ -508,6 +508,27 @@ class TestKindOf:
         assert Kind.FUNCTION is kind_of(str.upper)
         assert Kind.FUNCTION is kind_of(functools.partial(print, "x"))
 
+    def test_objects(self):
+        """
+        If it is an object, its kind is that of its __call__.
+        """
+
+        class Client:
+            async def __call__(self):
+                pass
+
+        class Pages:
+            def __call__(self):
+                yield
+
+        class Stream:
+            async def __call__(self):
+                yield
+
+        assert Kind.COROUTINE is kind_of(Client())
+        assert Kind.GENERATOR is kind_of(functools.partial(Pages()))
+        assert Kind.ASYNC_GENERATOR is kind_of(Stream())
+
     def test_own_stand_in(self):
         """
         If a callable was decorated before, its kind is that of the function.

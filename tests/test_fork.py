@@ -91,6 +91,35 @@ class TestTrack:
         in_child(child)
 
 
+class TestTracked:
+    def test_lists_who_is_tracked(self, owner):
+        """
+        If somebody asks, everybody who is tracked is in the list.
+        """
+        assert owner in _fork.tracked()
+
+        _fork.untrack(owner)
+
+        assert owner not in _fork.tracked()
+
+    def test_looks_again_if_somebody_came_meanwhile(self, owner, monkeypatch):
+        """
+        If another thread tracks somebody while the list is made, it is made
+        once more.
+        """
+        late = Owner()
+
+        class Changing:
+            def __iter__(self):
+                monkeypatch.setattr(_fork, "_tracked", [owner, late])
+                yield owner
+                raise RuntimeError("Set changed size during iteration")
+
+        monkeypatch.setattr(_fork, "_tracked", Changing())
+
+        assert [owner, late] == _fork.tracked()
+
+
 class TestAfterForkInChild:
     def test_one_that_fails_does_not_keep_the_others_from_their_locks(self, owner):
         """

@@ -48,6 +48,8 @@ def main() -> int:
     """
     options = parse()
     log.configure()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         if options.urls is None:
             return _from_own_servers(options)
@@ -55,6 +57,14 @@ def main() -> int:
     except BadInputError as error:
         print(f"downloader: {error}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _interrupt(*_: object) -> None:
+    """
+    Interrupt, once: what is to be done then is short, and to be done.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _from_own_servers(options: Options) -> int:
@@ -130,11 +140,10 @@ def _download(
         try:
             downloader.run(addresses, options.threads)
         except KeyboardInterrupt:
-            # What is left to do is short: let it be done.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             interrupted = True
         seconds = time.monotonic() - began
-        missing = downloader.missing
+        # What an interruption left undone is no news.
+        missing = [] if interrupted else downloader.missing
         print("\nInterrupted; until then:\n" if interrupted else "")
         hosts = dict.fromkeys([*(address.host for address in addresses), *tallies])
         print(*table(tallies, list(hosts)), "", sep="\n")

@@ -5,13 +5,13 @@ What is to be downloaded, and the file it may be read from.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self
 
 

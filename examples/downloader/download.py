@@ -12,10 +12,9 @@ import asyncio
 import email.utils
 import time
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httpx2
 import structlog
@@ -88,8 +87,7 @@ def host_of(_: Downloader, address: Address, *__: object) -> str:
     return address.host
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """
     Say which image could not be had, and why.
     """
@@ -153,6 +151,7 @@ class Downloader:
                 asyncio.run(self._run_tasks(addresses[mine:]))
             backlog.wait()
         except BaseException:
+            backlog.close()
             registry.close("the download is over")
             raise
         finally:
@@ -258,14 +257,16 @@ class Downloader:
         address = address.refused()
         delay = refusal.retry_after
         if delay is None or delay > PATIENCE or address.refusals > MAX_REFUSALS:
-            return self._give_up(address, str(refusal))
+            self._give_up(address, str(refusal))
+            return None
         return Again(address, delay)
 
     def _after_response(
         self, address: Address, response: httpx2.Response
     ) -> Again | None:
         if response.is_success:
-            return self._arrive(address, response)
+            self._arrive(address, response)
+            return None
         if response.next_request is not None:
             # To be called at its own host's turn.
             return self._retry_at(address, response.next_request.url)
@@ -274,7 +275,8 @@ class Downloader:
         if response.is_server_error:
             self._slow_down(address, _retry_after(response))
             return self._retry(address, reason)
-        return self._give_up(address, reason)
+        self._give_up(address, reason)
+        return None
 
     def _arrive(self, address: Address, response: httpx2.Response) -> None:
         tally = self._tallies[address.host]
@@ -300,7 +302,8 @@ class Downloader:
     def _retry(self, address: Address, reason: str) -> Again | None:
         address = address.failed()
         if address.failures >= self._max_failures:
-            return self._give_up(address, reason)
+            self._give_up(address, reason)
+            return None
         # A quarter of a second, a half, one, and no more.
         return Again(address, min(1.0, 0.125 * 2**address.failures))
 
@@ -308,9 +311,11 @@ class Downloader:
         try:
             moved = address.moved(url)
         except ValueError as error:
-            return self._give_up(address, f"moved to {shown(url)}: {shown(error)}")
+            self._give_up(address, f"moved to {shown(url)}: {shown(error)}")
+            return None
         if moved.failures >= self._max_failures:
-            return self._give_up(address, "moved too often")
+            self._give_up(address, "moved too often")
+            return None
         return Again(moved)
 
     def _give_up(self, address: Address, reason: str) -> None:

@@ -91,7 +91,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
 
 
-_IMAGES: Final = 480
+_IMAGES: Final = 600
 _OUTAGE: Final = 3.0
 
 
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate",
         metavar="R",
-        type=_number(float, 0.001, 10_000),
+        type=_number(float, 0.001, 10_000.0),
         help="calls per second to each host, 0.001 to 10000 (20; with --urls 2)",
     )
     parser.add_argument(
@@ -138,11 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outage",
         metavar="S",
-        type=_number(float, 0, 20),
+        type=_number(float, 0.0, 20.0),
         help="for how many seconds the flaky server goes down, each time, 0 to 20"
         f" ({_OUTAGE:g})",
     )
     return parser
+
+
+_NOUNS: Final[dict[type, str]] = {int: "a whole number", float: "a number"}
 
 
 def _number(kind: type[N], least: N, most: N) -> Callable[[str], N]:
@@ -156,8 +159,7 @@ def _number(kind: type[N], least: N, most: N) -> Callable[[str], N]:
         except ValueError:
             value = kind(least) - 1
         if math.isnan(value) or not least <= value <= most:
-            noun = "a whole number" if kind is int else "a number"
-            msg = f"must be {noun} from {least:g} to {most:g}, not {text!r}"
+            msg = f"must be {_NOUNS[kind]} from {least:g} to {most:g}, not {text!r}"
             raise argparse.ArgumentTypeError(msg)
         return value
 

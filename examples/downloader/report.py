@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import textwrap
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from addresses import shown
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from download import Missing
     from tally import Tallies
@@ -23,6 +23,7 @@ WIDTH: Final = 80
 #: How many of the images that are missing are listed.
 LISTED: Final = 10
 
+#: The columns after the host, and how wide they are.
 _COLUMNS: Final = {
     "calls": 6,
     "waits": 6,
@@ -39,25 +40,12 @@ _COLUMNS: Final = {
 _HOST: Final = WIDTH - sum(_COLUMNS.values())
 
 _LEGEND: Final = """
-    calls: sent to the host; waits: calls that waited for their turn; refused: not
+    calls: sent to the host; waits: turns that were waited for; refused: not
     sent, the circuit was open or the limiter closed; failed: no answer, or an
     error; 429: told to come back later; changes: of the circuit's state; rate/s:
     (calls - burst) / seconds from the first call to the last, pauses and downtime
     included; limit: of the limiter; dupl.: images there were already.
 """
-
-
-class _Row(NamedTuple):
-    calls: int
-    waits: int
-    refused: int
-    failed: int
-    too_fast: int
-    changes: int
-    rate: str
-    limit: str
-    stored: int
-    duplicates: int
 
 
 def table(tallies: Tallies, hosts: Sequence[str]) -> Iterator[str]:
@@ -71,7 +59,7 @@ def table(tallies: Tallies, hosts: Sequence[str]) -> Iterator[str]:
     for host, row in rows.items():
         yield from _lines(host, row)
     if len(rows) > 1:
-        yield from _lines("all", _total(list(rows.values())))
+        yield from _lines("all", _total(rows.values()))
     yield ""
     yield textwrap.fill(" ".join(_LEGEND.split()), WIDTH)
 
@@ -96,36 +84,39 @@ def summary(
         yield f"... and {len(missing) - LISTED} more"
 
 
-def _row(tallies: Tallies, host: str) -> _Row:
+def _row(tallies: Tallies, host: str) -> list[int | str]:
     tally, limiter = tallies[host], tallies.limiter(host)
     rate = tally.rate(limiter.burst)
-    return _Row(
-        calls=int(tally.calls),
-        waits=tallies.waits(host),
-        refused=limiter.refused + tallies.breaker(host).refused,
-        failed=int(tally.failed),
-        too_fast=int(tally.too_fast),
-        changes=tallies.changes(host),
-        rate="-" if rate is None else f"{rate:.1f}",
-        limit=f"{limiter.calls_per_second:.5g}",
-        stored=int(tally.stored),
-        duplicates=int(tally.duplicates),
-    )
+    return [
+        int(tally.calls),
+        tallies.waits(host),
+        limiter.refused + tallies.breaker(host).refused,
+        int(tally.failed),
+        int(tally.too_fast),
+        tallies.changes(host),
+        "-" if rate is None else f"{rate:.1f}",
+        f"{limiter.calls_per_second:.5g}",
+        int(tally.stored),
+        int(tally.duplicates),
+    ]
 
 
-def _total(rows: list[_Row]) -> _Row:
-    sums = {
-        name: "" if isinstance(values[0], str) else sum(values)
-        for name, *values in zip(_Row._fields, *rows, strict=True)
-    }
-    return _Row(**sums)
+def _total(rows: Iterable[list[int | str]]) -> list[int | str]:
+    """
+    Return the sums of the columns; those of text have none.
+    """
+    total: list[int | str] = []
+    for column in zip(*rows, strict=True):
+        numbers = [cell for cell in column if isinstance(cell, int)]
+        total.append(sum(numbers) if numbers else "")
+    return total
 
 
-def _lines(host: str, row: _Row) -> Iterator[str]:
+def _lines(host: str, row: list[int | str]) -> Iterator[str]:
     if len(host) >= _HOST:
         # A line of its own; the numbers below.
-        yield shown(host)
+        yield from textwrap.wrap(host, WIDTH)
         host = ""
     widths = _COLUMNS.values()
-    cells = "".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-    yield f"{host:<{_HOST}}{cells}".rstrip()
+    cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+    yield f"{host:<{_HOST}}{''.join(cells)}".rstrip()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from images import png
 
@@ -134,13 +134,12 @@ class Handler(BaseHTTPRequestHandler):
     # Head and body in one packet: the second would wait for the first to be
     # acknowledged, which takes its time.
     wbufsize = -1
-    server: Server
 
-    def do_GET(self) -> None:  # noqa: N802 -- the name it is called by
+    def do_GET(self) -> None:
         """
         Answer one call.
         """
-        trouble = self.server.mood.trouble()
+        trouble = self._host.mood.trouble()
         if trouble is None:
             self._answer(HTTPStatus.OK, {"Content-Type": "image/png"}, self._image())
         elif trouble.status is None:
@@ -153,10 +152,14 @@ class Handler(BaseHTTPRequestHandler):
         Say nothing: the story is told by the caller's side.
         """
 
+    @property
+    def _host(self) -> Server:
+        return cast("Server", self.server)
+
     def _image(self) -> bytes:
         number = int(self.path.removeprefix("/"))
         shared = number % SHARED_EVERY == 0
-        return png(number if shared else number + self.server.first_own)
+        return png(number if shared else number + self._host.first_own)
 
     def _answer(self, status: HTTPStatus, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -247,7 +250,7 @@ def loopback(images: int, *, down_for: float, limit: int) -> Iterator[list[Serve
     """
     # After a quarter of its images, and well into the second half.
     down_at = frozenset({1 + images // 4, 1 + images * 3 // 4})
-    moods = {
+    moods: dict[str, Mood] = {
         "healthy": Healthy(),
         "flaky": Flaky(down_at, down_for),
         "strict": Strict(limit),

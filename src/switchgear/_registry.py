@@ -8,7 +8,7 @@ import enum
 import sys
 
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from weakref import WeakSet
 
 from switchgear import _fork
@@ -147,7 +147,10 @@ class Registry:
         # Guards what belongs together: an entry, its instance, its cells.
         # Instances are made, asked and changed outside of it.
         self._lock = RLock()
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: _Entries = {}
+        #: What was defined outside of an isolated block: defined inside as
+        #: well, unless the block says otherwise.
+        self._outer: _Entries = {}
         _fork.track(self)
 
     # Looking up and defining
@@ -304,6 +307,9 @@ class Registry:
         self._named(name)
         with self._lock:
             removed = [self._entries.pop((kind, name), None) for kind in _KINDS]
+            self._outer = {
+                key: one for key, one in self._outer.items() if key[1] != name
+            }
             for entry in removed:
                 if entry is not None:
                     entry.empty_cells()
@@ -392,11 +398,14 @@ class Registry:
     def _isolate(self) -> Callable[[], None]:
         """
         Start afresh; return the function that brings everything back.
+
+        Definitions are inherited, instances are not.
         """
-        outer = self._swap({})
+        before, outer = self._entries, self._outer
+        self._swap({}, {**outer, **before})
 
         def restore() -> None:
-            self._swap(outer)
+            self._swap(before, outer)
 
         return restore
 
@@ -415,7 +424,11 @@ class Registry:
     def _entry(self, kind: str, name: str) -> _Entry:
         entry = self._find(kind, name)
         if entry is None:
-            raise self._unknown(name, kind)
+            outer = self._outer.get((kind, name))
+            if outer is None:
+                raise self._unknown(name, kind)
+            fresh = _Entry(kind, name, outer.code, outer.settings, outer.place)
+            entry = self._entries.setdefault((kind, name), fresh)
         return entry
 
     def _find(self, kind: str, name: str) -> _Entry | None:
@@ -439,7 +452,8 @@ class Registry:
     def _unknown(self, name: str, *kinds: str) -> UnknownNameError:
         from difflib import get_close_matches
 
-        known = sorted({known for kind, known in list(self._entries) if kind in kinds})
+        there = [*self._entries, *self._outer]
+        known = sorted({known for kind, known in there if kind in kinds})
         return UnknownNameError(
             " or ".join(kinds), name, get_close_matches(name, known)
         )
@@ -490,14 +504,11 @@ class Registry:
             thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)  # noqa: SLF001
         return thing
 
-    def _swap(
-        self, entries: dict[tuple[str, str], _Entry]
-    ) -> dict[tuple[str, str], _Entry]:
+    def _swap(self, entries: _Entries, outer: _Entries) -> None:
         with self._lock:
-            before, self._entries = self._entries, entries
+            before, self._entries, self._outer = self._entries, entries, outer
             for entry in before.values():
                 entry.empty_cells()
-        return before
 
     def _after_fork(self) -> None:
         self._lock = RLock()
@@ -593,6 +604,8 @@ class _Entry:
             cell.instance = None
         self.cells.clear()
 
+
+_Entries: TypeAlias = dict[tuple[str, str], _Entry]
 
 #: The registry that decorators use by default.
 registry = Registry()

@@ -69,7 +69,7 @@ HAPPENINGS = st.lists(
     st.tuples(
         st.integers(0, 30) | st.sampled_from([50, 99, 100, 101, 150, 1000]),
         st.sampled_from(
-            ["ask", "ask", "look", "report", "report", "report", "unasked"]
+            ["ask", "ask", "look", "report", "report", "report", "unasked", "trip"]
         ),
         st.sampled_from(Outcome),
         st.integers(0, 50),
@@ -128,6 +128,11 @@ class World:
         if what == "ask":
             self.ask()
         elif what == "look":
+            self.look()
+        elif what == "trip":
+            for _ in range(10):
+                self.report(FAILURE)
+            self.now_ns = max(self.now_ns, self.circuit.due_ns)
             self.look()
         elif what == "unasked":
             self.report(FAILURE if outcome is IGNORED else outcome)
@@ -204,25 +209,37 @@ class TestLaws:
 
             assert 1 + len(world.transitions) == world.circuit.generation
 
-    @given(policy=POLICIES, happenings=HAPPENINGS, pauses=st.lists(st.integers(0, 60)))
-    def test_looking_more_often_changes_nothing(self, policy, happenings, pauses):
+    @given(
+        threshold=st.none() | st.integers(1, 4),
+        factor=st.sampled_from([1.0, 3.0]),
+        asked=st.lists(st.integers(0, 30), min_size=1, max_size=5),
+        pauses=st.lists(st.integers(0, 60)),
+    )
+    def test_looking_more_often_changes_nothing(self, threshold, factor, asked, pauses):
         """
-        If leases are given up one look at a time or all at once, the outcome
-        is the same.
+        If probes are given up one look at a time or all at once, the outcome
+        is the same: each counts at the moment its time was up.
         """
-        world = World(policy)
-        for happening in happenings:
-            world.happen(*happening)
-        often, now_ns = world.circuit, world.now_ns
-        expired = 0
+        rules = policy(
+            threshold=threshold,
+            ledger=ledger(CountWindow(1)),
+            cooldown_factor=factor,
+            half_open_probes=5,
+        )
+        world = World(rules)
+        world.happen(0, "trip", FAILURE, 0, False)
+        for pause in asked:
+            world.now_ns += pause
+            world.ask()
+        often, now_ns, expired = world.circuit, world.now_ns, 0
 
         for pause in pauses:
             now_ns += pause
-            step = core.expire(policy, often, now_ns, 0.5)
+            step = core.expire(rules, often, now_ns, 0.5)
             often = step.circuit
             expired += step.expired
 
-        once = core.expire(policy, world.circuit, now_ns, 0.5)
+        once = core.expire(rules, world.circuit, now_ns, 0.5)
         assert once.circuit == often
         assert once.expired == expired
 

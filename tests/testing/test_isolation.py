@@ -5,8 +5,10 @@ import threading
 import pytest
 
 from switchgear import _bypass, _listeners
+from switchgear._instance import Instance
 from switchgear._listeners import Outbox
 from switchgear._registry import registry
+from switchgear.errors import UnknownNameError
 from switchgear.events import LimiterClosed, LimiterEvent, LimiterReopened
 from switchgear.testing import capture_events, disabled, isolated_registry
 
@@ -37,6 +39,46 @@ class TestIsolatedRegistry:
             assert "inside" not in registry
 
         assert "before" not in registry
+
+    def test_names_defined_outside_are_found_inside_as_new_instances(self):
+        """
+        If a name was defined outside, it is found inside by its definition,
+        as an instance of its own, however deep the blocks are.
+        """
+        with isolated_registry():
+            outside = registry.limiter("images", calls_per_second=7, burst=3)
+            outside.try_acquire(3)
+
+            with isolated_registry(), isolated_registry():
+                assert "images" not in registry
+
+                inside = registry.limiter("images")
+
+                assert 7.0 == inside.settings()["calls_per_second"]
+                assert 3 == inside.snapshot().available
+                assert inside is registry.limiter("images")
+
+            assert outside is registry.limiter("images")
+
+    def test_blocks_define_names_as_they_like(self):
+        """
+        If a block defines a name before it looks it up, or removes it, what
+        was defined outside does not matter.
+        """
+        with isolated_registry():
+            registry.limiter("images", calls_per_second=7)
+
+            with isolated_registry():
+                other = registry.limiter("images", calls_per_second=9)
+
+                assert 9.0 == other.settings()["calls_per_second"]
+
+                registry.remove("images")
+
+                with pytest.raises(UnknownNameError):
+                    registry.limiter("images")
+
+            assert 7.0 == registry.limiter("images").settings()["calls_per_second"]
 
     def test_registry_is_restored_whatever_the_block_did(self):
         """
@@ -124,6 +166,26 @@ class TestDisabled:
 
             assert 1 == _bypass.active
         assert 0 == _bypass.active
+
+    def test_instances_take_notice_when_protection_goes_off(self):
+        """
+        If a block opens, every limiter and breaker is told, and once only;
+        that it is over they see for themselves.
+        """
+        told = []
+
+        class Noticing(Instance):
+            __slots__ = ()
+
+            def _note_bypass(self):
+                told.append(_bypass.active)
+
+        instance = Noticing("images")
+        with disabled():
+            assert [1] == told
+
+        assert [1] == told
+        assert "images" == instance.name
 
     def test_blocks_of_several_threads_overlap(self):
         """

@@ -167,16 +167,20 @@ class _Plan:
     """
     Remember what follows from the queue as it stands.
 
-    Thrown away as a whole when more changes than that one is granted in time.
+    Another one takes its place with every change. Whoever was working one out
+    when a signal handler changed the queue does so in vain, but not wrongly.
     """
 
     __slots__ = ("front", "tail")
 
-    def __init__(self) -> None:
-        #: The first on whose place somebody waits, and its turn.
-        self.front: tuple[Place, int] | None = None
-        #: The state after everybody. Several buckets only.
-        self.tail: Any = None
+    def __init__(
+        self, front: tuple[Place, int] | None, tail: tuple[Budget, Any] | None
+    ) -> None:
+        #: The first on whose place somebody waits, and its turn, if known.
+        self.front = front
+        #: The state after everybody, if known, and whose it is. Only for
+        #: several buckets.
+        self.tail = tail
 
 
 class Queue:
@@ -274,30 +278,31 @@ class Queue:
         Return when a newcomer's *tokens* would be granted as things stand.
         """
         since = max(self._since if self.places else now, self.paused_until)
-        budget = self.budget
+        budget, state = self.budget, self.state
         if isinstance(budget, Bucket):
             # One bucket gives the last its turn when there is enough for all
             # of them, however that is shared out.
             tokens += self.queued_tokens
             calls = len(self.places) + 1
-            return max(since, budget.line_up(self.state, since, tokens, calls))
-        state = self._after_all(since) if self.places else self.state
-        return self._turn_in(state, since, tokens)
+            return max(since, budget.line_up(state, since, tokens, calls))
+        if self.places:
+            budget, state = self._after_all(since)
+        return _turn_in(budget, state, since, tokens)
 
     def turn_of(self, place: Place) -> int:
         """
         Return when the queued *place* will be granted as things stand.
         """
         since = max(self._since, self.paused_until)
-        budget, state = self.budget, self.state
         ahead = self._ahead_of(place)
+        budget, state = self.budget, self.state
         if isinstance(budget, Bucket):
             tokens = sum([other.asks + other.owes for other in ahead]) + place.asks
             calls = len(ahead) + 1
             return max(since, budget.line_up(state, since, tokens, calls))
         for other in ahead:
-            state = self._charged(state, since, other)
-        return self._turn_in(state, since, place.asks)
+            state = _charged(budget, state, since, other)
+        return _turn_in(budget, state, since, place.asks)
 
     def first(self) -> Place | None:
         """
@@ -314,9 +319,7 @@ class Queue:
         """
         if not self._attended:
             return None
-        plan = self._plan
-        if plan is None:
-            plan = self._plan = _Plan()
+        plan = self._the_plan()
         place = self._first_attended() if plan.front is None else None
         if place is not None:
             plan.front = place, self.turn_of(place)
@@ -364,26 +367,21 @@ class Queue:
                 ahead.append(other)
         return ahead
 
-    def _charged(self, state: Any, since: int, place: Place) -> Any:
-        after: Any = self.budget.charge(state, since, place.asks)
-        return self.budget.owe(after, since, place.owes) if place.owes else after
+    def _the_plan(self) -> _Plan:
+        fresh = _Plan(None, None)
+        # No call from here on: see the top of this file.
+        if self._plan is None:
+            self._plan = fresh
+        return self._plan
 
-    def _turn_in(self, state: Any, since: int, tokens: int) -> int:
-        full: Any = self.budget.full(since)
-        capped: Any = self.budget.later(state, full)
-        return max(since, self.budget.due(capped, tokens))
-
-    def _after_all(self, since: int) -> Any:
-        plan = self._plan
-        if plan is None:
-            plan = self._plan = _Plan()
-        if plan.tail is not None:
-            return plan.tail
-        state = self.state
-        for place in tuple(self.places):
-            state = self._charged(state, since, place)
-        plan.tail = state
-        return state
+    def _after_all(self, since: int) -> tuple[Budget, Any]:
+        plan = self._the_plan()
+        if plan.tail is None:
+            budget, state = self.budget, self.state
+            for place in tuple(self.places):
+                state = _charged(budget, state, since, place)
+            plan.tail = budget, state
+        return plan.tail
 
     # Coming and going
 
@@ -392,15 +390,18 @@ class Queue:
         Put *place* at the end of the queue.
         """
         since = max(self._since, self.paused_until)
-        plan = self._plan
-        before = None if plan is None else plan.tail
-        tail = None if before is None else self._charged(before, since, place)
+        plan, fresh = self._plan, None
+        if plan is not None:
+            tail = plan.tail
+            if tail is not None:
+                budget, state = tail
+                tail = budget, _charged(budget, state, since, place)
+            fresh = _Plan(plan.front, tail)
         # No call from here on: see the top of this file.
         if not self.places:
             self._since = now
-            self._plan = None
-        if self._plan is not None:
-            self._plan.tail = tail if self._plan.tail is before else None
+            fresh = None
+        self._plan = fresh if self._plan is plan else None
         self._entered += 1
         place.number = self._entered
         place.since = now
@@ -421,8 +422,7 @@ class Queue:
         place.waiter = waiter
         place.since = now
         self._attended += 1
-        if self._plan is not None:
-            self._plan.front = None
+        self._plan = None
         return True
 
     def serve(self, now: int) -> list[Place]:
@@ -446,17 +446,20 @@ class Queue:
         turned = max(on_time, budget.due(state, place.asks))
         if turned > place.deadline:
             return self.leave(place.deadline, place, Status.LATE)
-        if place.waiter is not None:
+        waiter = place.waiter
+        if waiter is not None:
             # Lateness within the slack is credited, more is not made up.
             # Where nobody waits nobody is late: it turned exactly in time.
             since = max(on_time, now - SLACK)
             turned = now
         self._note_room(now)
-        after = self._charged(state, since, place)
-        tail = None if plan is None or since == on_time else plan.tail
-        if tail is not None and after != self._charged(state, on_time, place):
-            # So late that the others are granted later than was planned.
-            self._plan = None
+        after = _charged(budget, state, since, place)
+        fresh = None
+        if plan is not None and (
+            since == on_time or after == _charged(budget, state, on_time, place)
+        ):
+            # Not so late that the others are granted later than was planned.
+            fresh = _Plan(plan.front if waiter is None else None, plan.tail)
         # What was settled before its turn costs what it is charged.
         room = Room(budget, place.tokens, place) if place.settled is None else None
         link = None if room is None else weakref.ref(room)
@@ -467,6 +470,7 @@ class Queue:
             or self.budget is not budget
             or now < self.paused_until
             or place.status is not Status.QUEUED
+            or place.waiter is not waiter
             or (place.settled is None) is (room is None)
         ):
             return False
@@ -480,11 +484,10 @@ class Queue:
                 previous.next = room
         self.queued_tokens -= place.asks + place.owes
         self.admitted += 1
-        if place.waiter is not None:
+        if waiter is not None:
             self.waited += turned - place.since
             self._attended -= 1
-            if self._plan is not None:
-                self._plan.front = None
+        self._plan = fresh if self._plan is plan else None
         del self.places[place]
         self._weed(link)
         return True
@@ -645,7 +648,8 @@ class Queue:
             if self.state is state and self.budget is budget and place.room is room:
                 self.state = after
                 place.status = status
-                place.settled = actual
+                if place.settled is None:
+                    place.settled = actual
                 # It decides nothing any more, so no samples need be noted.
                 place.room = None
                 if undone:
@@ -660,10 +664,13 @@ class Queue:
 
     def _note_room(self, now: int) -> None:
         while (room := self._newest_room()) is not None:
-            least: Any = room.least
-            sample: Any = self.budget.room(self.state, now)
+            budget, state, least = self.budget, self.state, room.least
+            if room.budget is not budget:
+                # A signal handler has just reconfigured it.
+                continue
+            sample: Any = budget.room(state, now)
             if least is not None:
-                sample = self.budget.least(least, sample)
+                sample = budget.least(least, sample)
             # No call from here on: see the top of this file.
             if room.least is least:
                 room.least = sample
@@ -700,3 +707,14 @@ class Queue:
                 before = room
         self._links[:0] = kept
         self._many = max(_FEW, 2 * len(kept))
+
+
+def _charged(budget: Budget, state: Any, since: int, place: Place) -> Any:
+    after: Any = budget.charge(state, since, place.asks)
+    return budget.owe(after, since, place.owes) if place.owes else after
+
+
+def _turn_in(budget: Budget, state: Any, since: int, tokens: int) -> int:
+    full: Any = budget.full(since)
+    capped: Any = budget.later(state, full)
+    return max(since, budget.due(capped, tokens))

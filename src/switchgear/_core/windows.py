@@ -359,7 +359,7 @@ def _verdict(window: Window, tally: Tally, minimum: int) -> str | None:
     calls, failures, slow, _ = tally
     if calls < minimum:
         return None
-    # Divided, not multiplied: 3 / 30 is 0.1, but 0.1 * 30 is more than 3.
+    # Divided, not multiplied: 7 / 100 is 0.07, but 0.07 * 100 is more than 7.
     if failures / calls >= window.failure_rate:
         return "failure_rate"
     if window.slow_call_rate is not None and slow / calls >= window.slow_call_rate:

@@ -26,9 +26,10 @@ def isolated_registry() -> Iterator[Registry]:
     Empty the default registry for the length of a block.
 
     Inside, names start afresh, and decorated functions look theirs up again:
-    each instance is new, its budget full, its circuit closed. Afterwards
-    everything is as it was before, whatever the block did. Blocks nest, and
-    must end in the reverse order.
+    each instance is new, its budget full, its circuit closed. A name that was
+    defined outside is found by its definition, unless the block defines it
+    first, as it likes. Afterwards everything is as it was before, whatever the
+    block did. Blocks nest, and must end in the reverse order.
 
     It holds for the whole process: tests that share one must not run in
     several threads at once.
