@@ -51,12 +51,18 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        if options.urls is None:
-            return _from_own_servers(options)
-        return _from_addresses(options, read_addresses(options.urls))
+        addresses = None if options.urls is None else read_addresses(options.urls)
+        with ExitStack() as stack:
+            gallery = Gallery(_folder(options.into, stack))
+            if addresses is None:
+                return _from_own_servers(options, gallery)
+            return _from_addresses(options, gallery, addresses)
     except BadInputError as error:
         print(f"downloader: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        # Before anything was done.
+        return INTERRUPTED
 
 
 def _interrupt(*_: object) -> None:
@@ -67,7 +73,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _from_own_servers(options: Options) -> int:
+def _from_own_servers(options: Options, gallery: Gallery) -> int:
     rate = options.rate or RATE
     define({"calls_per_second": rate, "burst": BURST}, {"cooldown": COOLDOWN})
     each, limit = options.images // 3, max(1, int(rate * 0.75))
@@ -78,10 +84,11 @@ def _from_own_servers(options: Options) -> int:
         )
         for host, nature in zip(hosts, _natures(options.outage, limit), strict=True):
             print(f"  {host.name:<8} 127.0.0.1:{host.port:<6} {nature}")
-        print(flush=True)
+        sys.stdout.flush()
         # Enough for an image that is every probe while the host is down.
         return _download(
             options,
+            gallery,
             _addresses(hosts, each),
             max_failures=10 + 2 * int(options.outage / COOLDOWN),
             trust_env=False,
@@ -105,15 +112,19 @@ def _addresses(hosts: Sequence[Server], each: int) -> list[Address]:
     ]
 
 
-def _from_addresses(options: Options, addresses: list[Address]) -> int:
+def _from_addresses(
+    options: Options, gallery: Gallery, addresses: list[Address]
+) -> int:
     # The defaults of the library, apart from what was said.
     limiter: dict[str, Any] = {"burst": 1}
     if options.rate is not None:
         limiter["calls_per_second"] = options.rate
     define(limiter, {"threshold": 5})
     hosts = len({address.host for address in addresses})
-    print(f"{_many(len(addresses), 'image')} from {_many(hosts, 'host')}\n", flush=True)
-    return _download(options, addresses, max_failures=MAX_FAILURES, trust_env=True)
+    print(f"{_many(len(addresses), 'image')} from {_many(hosts, 'host')}", flush=True)
+    return _download(
+        options, gallery, addresses, max_failures=MAX_FAILURES, trust_env=True
+    )
 
 
 def _many(count: int, noun: str) -> str:
@@ -121,16 +132,20 @@ def _many(count: int, noun: str) -> str:
 
 
 def _download(
-    options: Options, addresses: list[Address], *, max_failures: int, trust_env: bool
+    options: Options,
+    gallery: Gallery,
+    addresses: list[Address],
+    *,
+    max_failures: int,
+    trust_env: bool,
 ) -> int:
     """
     Download from *addresses* and say what came of it; return the exit status.
     """
     began = time.monotonic()
-    with ExitStack() as stack:
-        tallies = stack.enter_context(Tallies())
+    with Tallies() as tallies:
         downloader = Downloader(
-            Gallery(_folder(options.into, stack)),
+            gallery,
             tallies,
             images=len(addresses),
             max_failures=max_failures,

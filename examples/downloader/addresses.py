@@ -55,8 +55,9 @@ class Address:
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             msg = "not an http:// or https:// address"
             raise ValueError(msg)
-        if "%" in parsed.host or not 0 < (parsed.port or 80) <= _MAX_PORT:
-            msg = "no such host or port can be"
+        port = 80 if parsed.port is None else parsed.port
+        if "%" in parsed.host or not 0 < port <= _MAX_PORT:
+            msg = "there can be no such host or port"
             raise ValueError(msg)
         return cls(parsed, parsed.netloc.decode("ascii"))
 

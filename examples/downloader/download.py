@@ -46,7 +46,7 @@ PATIENCE: Final = 30.0
 MAX_REFUSALS: Final = 200
 
 #: How long to let threads finish their calls when interrupted, in seconds.
-GRACE: Final = 2.0
+GRACE: Final = 1.0
 
 _log = structlog.get_logger("downloader")
 

@@ -74,11 +74,15 @@ def summary(
     duplicates = sum(int(tallies[host].duplicates) for host in tallies)
     yield (
         f"{stored + duplicates} of {images} images arrived in {seconds:.1f} s:"
-        f" {stored} stored, {duplicates} duplicates."
+        f" {stored} stored, {duplicates} already there."
     )
     for address, reason in missing[:LISTED]:
         yield from textwrap.wrap(
-            f"missing: {shown(address)}: {reason}", WIDTH, subsequent_indent="    "
+            f"missing: {shown(address)}: {reason}",
+            WIDTH,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
     if len(missing) > LISTED:
         yield f"... and {len(missing) - LISTED} more"

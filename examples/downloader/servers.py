@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         """
         trouble = self._host.mood.trouble()
         if trouble is None:
-            self._answer(HTTPStatus.OK, {"Content-Type": "image/png"}, self._image())
+            self._hand_out(self.path.removeprefix("/"))
         elif trouble.status is None:
             self.close_connection = True
         else:
@@ -156,10 +156,14 @@ class Handler(BaseHTTPRequestHandler):
     def _host(self) -> Server:
         return cast("Server", self.server)
 
-    def _image(self) -> bytes:
-        number = int(self.path.removeprefix("/"))
-        shared = number % SHARED_EVERY == 0
-        return png(number if shared else number + self._host.first_own)
+    def _hand_out(self, name: str) -> None:
+        if not name.isdecimal():
+            self._answer(HTTPStatus.NOT_FOUND, {}, b"")
+            return
+        number = int(name)
+        if number % SHARED_EVERY:
+            number += self._host.first_own
+        self._answer(HTTPStatus.OK, {"Content-Type": "image/png"}, png(number))
 
     def _answer(self, status: HTTPStatus, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)

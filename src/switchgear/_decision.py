@@ -10,6 +10,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 
+if TYPE_CHECKING:
+    from typing import Self
+
+
 class Decision(tuple[bool, float | None, int]):
     """
     Answer whether a call is admitted: truthy if it is.
@@ -30,19 +34,23 @@ class Decision(tuple[bool, float | None, int]):
             """
             Whether the call may be made, now.
             """
+            ...
 
         @property
         def retry_after(self) -> float | None:
             """
-            Seconds after which asking again for as many will be enough, if
-            nobody else asks: 0.0 if admitted, None when nobody can know.
+            Seconds after which asking again for as many will be enough.
+
+            If nobody else asks; 0.0 if admitted, None when nobody can know.
             """
+            ...
 
         @property
         def remaining(self) -> int:
             """
             Tokens that a next call could take at once.
             """
+            ...
 
     else:
         admitted = property(itemgetter(0), doc="Whether the call may be made, now.")
@@ -56,8 +64,11 @@ class Decision(tuple[bool, float | None, int]):
         )
 
     def __new__(
-        cls, admitted: bool, retry_after: float | None, remaining: int
-    ) -> Decision:
+        cls,
+        admitted: bool,  # noqa: FBT001 -- it is the answer
+        retry_after: float | None,
+        remaining: int,
+    ) -> Self:
         """
         Make an answer, for a test double perhaps.
         """
@@ -68,8 +79,7 @@ class Decision(tuple[bool, float | None, int]):
 
     def __repr__(self) -> str:
         return (
-            f"Decision(admitted={self[0]}, retry_after={self[1]},"
-            f" remaining={self[2]})"
+            f"Decision(admitted={self[0]}, retry_after={self[1]}, remaining={self[2]})"
         )
 
     def __getnewargs__(self) -> tuple[bool, float | None, int]:
@@ -80,7 +90,7 @@ class Decision(tuple[bool, float | None, int]):
 #: tenth of building it.
 READY_MADE: Final = 1024
 ADMITTED: Final = tuple(
-    [Decision(True, 0.0, remaining) for remaining in range(READY_MADE)]  # noqa: FBT003
+    [tuple.__new__(Decision, (True, 0.0, left)) for left in range(READY_MADE)]
 )
 
 

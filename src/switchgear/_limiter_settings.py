@@ -54,10 +54,10 @@ def next_rates(
         return checked_rates(rates)
     if not given:
         return before
-    if len(before) > 1:
+    rate, *others = before
+    if others:
         msg = "this limiter has several rates: give rates, all of them"
         raise ValueError(msg)
-    rate = before[0]
     limit, per = rate.limit, rate.per
     if calls_per_second is not UNCHANGED:
         limit, per = _pace(calls_per_second, 1).limit, 1.0

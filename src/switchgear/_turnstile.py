@@ -21,6 +21,7 @@ from switchgear._decision import Decision, to_seconds
 from switchgear._instance import Instance
 from switchgear._validate import nanoseconds
 from switchgear._waiting import (
+    NOTHING,
     ClockWaiter,
     Crew,
     Sight,
@@ -106,14 +107,15 @@ class Turnstile(Instance):
         self,
         act: Callable[[int, list[Place]], T],
         looker: Place | None = None,
+        sight: Sight = NOTHING,
         slept: int = 0,
     ) -> T:
         """
         Serve whoever is due, *act*, serve again; then wake and tell.
 
         *act* is given the queue's time and the list of those to be woken.
-        *looker* is the queued place whose owner comes to look, after having
-        *slept* so many nanoseconds.
+        *looker* is the queued place whose owner comes to look. *slept* is how
+        many nanoseconds the visitor slept since its last *sight*.
         """
         woken: list[Place] = []
         nudged: Place | None = None
@@ -122,8 +124,10 @@ class Turnstile(Instance):
         try:
             with self._lock:
                 now = self._now(reading)
+                if slept:
+                    now = self._awoken(now, sight, slept)
                 if looker is not None:
-                    now = self._looked(now, looker, slept)
+                    self._keep_watch(now, looker)
                 woken += self._serve(now)
                 try:
                     result = act(now, woken)
@@ -213,26 +217,27 @@ class Turnstile(Instance):
                 )
         return decided
 
-    def _looked(self, now: int, looker: Place, slept: int) -> int:
+    def _awoken(self, now: int, sight: Sight, slept: int) -> int:
         """
-        Note what the owner of *looker* finds; return the time it is now.
+        Return the time it is for somebody who *slept* since that *sight*.
         """
-        waiter: Waiter | None = looker.waiter
-        if waiter is None:
-            return now
-        sight = waiter.sight
-        if slept and self._last == sight.reading:
+        if self._last == sight.reading:
             # The clock stands still (freezegun stops it), the time does not.
             stalled = sight.now + slept - now
             if stalled > 0:
                 self._epoch -= stalled
                 self._ahead += stalled
                 now += stalled
+        return now
+
+    def _keep_watch(self, now: int, looker: Place) -> None:
+        """
+        Let *looker* look after the first in the queue, if that one oversleeps.
+        """
         first = self._queue.first()
         if first is not None and first is not looker and first.waiter is not None:
             overdue = now - self._queue.turn_of(first)
             looker.vigilant = looker.vigilant or overdue > SLACK
-        return now
 
     def _overslept(self) -> Place | None:
         """
@@ -283,14 +288,17 @@ class Turnstile(Instance):
     # Waiting: what _waiting asks for
 
     def _look(self, place: Place, slept: int = 0) -> int:
-        return self._visit(partial(self._look_for, place), place, slept)
+        waiter: Waiter | None = place.waiter
+        sight = NOTHING if waiter is None else waiter.sight
+        return self._visit(partial(self._look_for, place), place, sight, slept)
 
-    def _expire(self, place: Place) -> int:
-        def act(now: int, woken: list[Place]) -> int:
+    def _expire(self, place: Place, sight: Sight, slept: int) -> Sight:
+        def act(now: int, woken: list[Place]) -> Sight:
             self._send_if_late(now, place, woken)
-            return place.deadline - now if place.status is Status.QUEUED else 0
+            queued = place.status is Status.QUEUED
+            return Sight(self._last, now, place.deadline) if queued else NOTHING
 
-        return self._visit(act)
+        return self._visit(act, None, sight, slept)
 
     def _look_for(self, place: Place, now: int, woken: list[Place]) -> int:
         queue = self._queue

@@ -68,11 +68,12 @@ class Desk(Protocol):
         nanoseconds were slept since the last look, whatever the clock says.
         """
 
-    def _expire(self, place: Place) -> int:
+    def _expire(self, place: Place, sight: Sight, slept: int) -> Sight:
         """
-        Refuse *place* if it is too late; return nanoseconds until it will be.
+        Refuse *place* if it is too late; return when it will be.
 
-        Returns 0 if *place* was decided on.
+        Returns :data:`NOTHING` if *place* was decided on. *slept* is how long
+        was slept since the *sight* returned last.
         """
 
     def _leave(self, place: Place, waiter: Waiter) -> None:
@@ -384,7 +385,7 @@ class Deadline:
     Refuse a task's place when its deadline comes.
     """
 
-    __slots__ = ("_desk", "_loop", "_place", "_timer")
+    __slots__ = ("_desk", "_loop", "_place", "_sight", "_timer")
 
     def __init__(
         self, desk: Desk, place: Place, loop: asyncio.AbstractEventLoop
@@ -393,14 +394,16 @@ class Deadline:
         self._place = place
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
+        self._sight = NOTHING
         self._ring()
 
-    def _ring(self) -> None:
-        left = self._desk._expire(self._place)  # noqa: SLF001 -- its protocol
-        if left:
-            self._timer = self._loop.call_later(
-                min(left, LONGEST_SLEEP) / 1e9, self._ring
-            )
+    def _ring(self, slept: int = 0) -> None:
+        self._sight = sight = self._desk._expire(  # noqa: SLF001 -- its protocol
+            self._place, self._sight, slept
+        )
+        if sight is not NOTHING:
+            left = min(sight.alarm_at - sight.now, LONGEST_SLEEP)
+            self._timer = self._loop.call_later(left / 1e9, self._ring, left)
 
     def cancel(self) -> None:
         """

@@ -1302,8 +1302,9 @@ class Scene:
         self.places = [self.before, self.first, self.second, self.third]
 
     def newcomer(self, waiter=None):
-        self.places.append(Place(1, waiter))
-        return self.places[-1]
+        place = Place(1, waiter)
+        self.places.append(place)
+        return place
 
     def take(self):
         self.queue.leave(0, self.second)
@@ -1419,6 +1420,7 @@ class TestReentrancy:
             while interrupted(
                 getattr(scene := Scene(rates), step), at, getattr(scene, other)
             ):
+                __tracebackhide__ = (step, other, at)
                 if "refill" not in {step, other}:
                     scene.check()
                 scene.end()

@@ -89,7 +89,7 @@ class Room:
         """
         Return how much may go back into *budget*, the present one, in ticks.
         """
-        left = self.price
+        left: Any = self.price
         room: Room | None = self
         previous = self.budget
         while room is not None:

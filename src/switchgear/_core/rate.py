@@ -51,7 +51,8 @@ class Rate:
         self._limit = real("limit", limit, minimum=0.0, maximum=1e21, above=True)
         self._per = real("per", per, minimum=0.0, maximum=MAX_SECONDS, above=True)
         self._burst = whole("burst", burst, minimum=1)
-        self._counts = one_of("counts", counts, ("tokens", "calls"))
+        one_of("counts", counts, ("tokens", "calls"))
+        self._counts: Counts = counts
         pace = self._limit / self._per
         if not MIN_RATE <= pace <= MAX_RATE:
             msg = (
@@ -82,7 +83,7 @@ class Rate:
         return self._burst
 
     @property
-    def counts(self) -> str:
+    def counts(self) -> Counts:
         """
         ``"tokens"`` or ``"calls"``.
         """

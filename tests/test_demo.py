@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parent.parent
+DEMO = [sys.executable, "-W", "error", str(ROOT / "examples" / "downloader")]
+
+HOSTS = ("healthy", "flaky", "strict")
+COLUMNS = (
+    ("calls", int),
+    ("waits", int),
+    ("refused", int),
+    ("failed", int),
+    ("429", int),
+    ("changes", int),
+    ("rate", lambda cell: None if cell == "-" else float(cell)),
+    ("limit", float),
+    ("stored", int),
+    ("dupl", int),
+)
+TRANSITIONS = ("circuit_opened", "circuit_half_opened", "circuit_closed")
+
+
+@pytest.fixture(scope="module")
+def environment():
+    return {**os.environ, "COLUMNS": "80"}
+
+
+@pytest.fixture(scope="module")
+def into(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def demo(environment, into):
+    """
+    What the demo says when there is little to download.
+    """
+    options = ["--images", "60", "--outage", "0.5", "--into", str(into)]
+    return subprocess.run(
+        [*DEMO, *options],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        env=environment,
+        timeout=100,
+    )
+
+
+@pytest.fixture
+def run(environment):
+    def run(*options):
+        return subprocess.run(
+            [*DEMO, *map(str, options)],
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            env=environment,
+            timeout=100,
+        )
+
+    return run
+
+
+@pytest.fixture
+def interruptible(environment):
+    """
+    A function that starts the demo, ready to be interrupted.
+    """
+    started = []
+    # Ignored, as it is in background jobs, it would be ignored by the demo, too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def start(*options):
+        process = subprocess.Popen(
+            [*DEMO, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    signal.signal(signal.SIGINT, before)
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def rows(text):
+    """
+    Return the rows of the table in *text*, by host.
+    """
+    found = {}
+    for line in text.splitlines():
+        host, *cells = line.split() or [""]
+        if host in HOSTS and len(cells) == len(COLUMNS) and cells[0].isdecimal():
+            values = zip(COLUMNS, cells, strict=True)
+            found[host] = {name: kind(cell) for (name, kind), cell in values}
+    return found
+
+
+def lines_of_log(text):
+    """
+    Return the lines of the log in *text*, each in one piece again.
+    """
+    return re.sub(r"\n +(?=\S+=|[^ \d])", " ", text).splitlines()
+
+
+class TestDemo:
+    def test_every_image_arrives(self, demo, into):
+        """
+        If hosts fail and send callers away, every image arrives in the end, and
+        those that are the same are stored once.
+        """
+        stored = [path.read_bytes() for path in into.iterdir()]
+
+        assert 0 == demo.returncode
+        assert "60 of 60 images arrived" in demo.stdout
+        assert "52 stored, 8 already there" in demo.stdout
+        assert 52 == len(stored) == len(set(stored))
+        assert all(image.startswith(b"\x89PNG\r\n\x1a\n") for image in stored)
+
+    def test_the_table_has_a_row_for_each_host(self, demo):
+        """
+        If the demo has ended, the table tells what became of the calls of each
+        host, and its numbers add up.
+        """
+        table = rows(demo.stdout)
+
+        assert set(HOSTS) == set(table)
+        for row in table.values():
+            arrived = row["stored"] + row["dupl"]
+            assert 20 == arrived
+            assert row["calls"] == arrived + row["failed"] + row["429"]
+
+    def test_nobody_is_called_too_fast(self, demo):
+        """
+        If threads and tasks share a limiter, the rate that is measured is not
+        above its limit, and calls have waited for that.
+        """
+        for row in rows(demo.stdout).values():
+            assert 20.0 == row["limit"]
+            # Between decision and call there may be a few milliseconds.
+            assert row["rate"] < 1.05 * row["limit"]
+            assert row["waits"] > 0
+
+    def test_a_healthy_host_is_called_once_for_each_image(self, demo):
+        """
+        If a host answers, none of its calls is refused or made twice.
+        """
+        healthy = rows(demo.stdout)["healthy"]
+
+        assert 20 == healthy["calls"]
+        assert 0 == healthy["refused"] == healthy["failed"] == healthy["changes"]
+
+    def test_every_transition_is_logged(self, demo):
+        """
+        If the circuit of the host that goes down changes, there is a structured
+        line for it, from closed back to closed.
+        """
+        log = lines_of_log(demo.stderr)
+        changes = [
+            dict(re.findall(r"(\w+)=(\S+)", line))
+            for line in log
+            if any(f"switchgear.{name} " in line for name in TRANSITIONS)
+        ]
+
+        assert len(changes) == rows(demo.stdout)["flaky"]["changes"] >= 3
+        assert {"images[flaky]"} == {change["breaker"] for change in changes}
+        states = [change["from_state"] for change in changes]
+        assert [*states[1:], "closed"] == [change["to_state"] for change in changes]
+        assert "closed" == states[0]
+
+    def test_calls_are_refused_while_a_host_is_down(self, demo):
+        """
+        If a host is down, few calls reach it, and others are refused.
+        """
+        flaky = rows(demo.stdout)["flaky"]
+
+        assert flaky["failed"] >= 5
+        assert flaky["refused"] > 0
+
+    def test_retry_after_pauses_the_limiter(self, demo):
+        """
+        If a host says 429 and Retry-After, its limiter pauses, and its circuit
+        stays closed.
+        """
+        strict = rows(demo.stdout)["strict"]
+
+        assert strict["429"] > 0
+        assert 0 == strict["failed"] == strict["changes"]
+        assert "switchgear.limiter_paused limiter=images[strict]" in demo.stderr
+
+    def test_threads_and_tasks_take_part(self, demo):
+        """
+        If half of the threads' images are there, the tasks join them.
+        """
+        assert "downloader.tasks_join tasks=24" in demo.stderr
+
+    def test_it_fits_80_columns(self, demo):
+        """
+        If the terminal is 80 columns wide, so is what is printed, at the most.
+        """
+        text = demo.stdout + demo.stderr
+
+        assert max(map(len, text.splitlines())) <= 80
+        assert text.replace("\n", "").isprintable()
+
+    def test_everything_is_closed(self, demo):
+        """
+        If the demo has ended, no socket is left open, and nothing went wrong.
+        """
+        assert "Warning" not in demo.stderr
+        assert "Traceback" not in demo.stderr
+        assert "Exception" not in demo.stderr
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("signals", [1, 3])
+    def test_threads_that_wait_for_their_turn(self, interruptible, signals):
+        """
+        If Ctrl-C comes, once or more, while the threads wait for turns that are
+        far away, they are sent away, and what was done is shown.
+        """
+        options = ("--images", "30", "--rate", "0.1", "--outage", "0")
+        demo = interruptible(*options)
+        # The bursts are all but used up; the next turns are ten seconds away.
+        wait_for(demo.stderr, "downloader.progress arrived=9 ")
+
+        for _ in range(signals):
+            demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=30)
+
+        assert 130 == demo.returncode
+        assert "Interrupted; until then:" in out
+        assert set(HOSTS) == set(rows(out))
+        assert "limiter_closed limiter=images[healthy]" in err
+        assert "Traceback" not in err
+        assert "Warning" not in err
+
+    def test_tasks(self, interruptible):
+        """
+        If Ctrl-C comes while an event loop is at it, too, what was done is
+        shown, and everything is closed.
+        """
+        demo = interruptible("--images", "60", "--rate", "5")
+        wait_for(demo.stderr, "downloader.tasks_join")
+        wait_for(demo.stderr, "downloader.progress")
+
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=30)
+
+        assert 130 == demo.returncode
+        assert set(HOSTS) == set(rows(out))
+        assert "Traceback" not in err
+        assert "Warning" not in err
+
+
+def wait_for(stream, text):
+    for line in stream:
+        if text in line:
+            return
+    pytest.fail(f"{text} was not to be read")
+
+
+class TestUrls:
+    def test_addresses_that_cannot_be_called(self, run, tmp_path):
+        """
+        If a name does not resolve or nobody listens, that is counted as
+        failures, the run goes on to its end, and the status says so.
+        """
+        urls = tmp_path / "urls"
+        urls.write_text(
+            "# nobody is there\n\nhttp://nobody.invalid/1.png\n"
+            "http://127.0.0.1:1/1.png\n",
+            encoding="utf-8",
+        )
+
+        ended = run("--urls", urls, "--rate", "100")
+
+        assert 1 == ended.returncode
+        assert "0 of 2 images arrived" in ended.stdout
+        assert re.search(r"127\.0\.0\.1:1 +3 +\d+ +0 +3 ", ended.stdout)
+        assert "missing: http://nobody.invalid/1.png" in ended.stdout
+        assert "Traceback" not in ended.stderr
+        assert "Warning" not in ended.stderr
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"", ": no address in it"),
+            (b"# nothing\n\n", ": no address in it"),
+            (b"http://a/\nhttp://\xff/\n", ":2: not UTF-8: byte 0xff"),
+            (b"http://a/\n\nimage.png\n", ":3: image.png: not an http:// or https://"),
+        ],
+    )
+    def test_files_that_make_no_sense(self, run, tmp_path, content, says):
+        """
+        If the file makes no sense, one line says where, and nothing is done.
+        """
+        urls = tmp_path / "urls"
+        urls.write_bytes(content)
+
+        ended = run("--urls", urls, "--into", tmp_path / "into")
+
+        assert 2 == ended.returncode
+        assert not ended.stdout
+        assert 1 == len(ended.stderr.splitlines())
+        assert f"{urls}{says}" in ended.stderr
+        assert not (tmp_path / "into").exists()
+
+    def test_a_file_that_is_not_there(self, run, tmp_path):
+        """
+        If there is no such file, one line says so.
+        """
+        ended = run("--urls", tmp_path / "urls")
+
+        assert 2 == ended.returncode
+        assert f"downloader: {tmp_path / 'urls'}: No such file" in ended.stderr
+        assert 1 == len(ended.stderr.splitlines())
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--rate", "0"),
+            ("--rate", "nan"),
+            ("--threads", "1.5"),
+            ("--images", "2"),
+            ("--outage", "-1"),
+            ("--urls", "file", "--images", "60"),
+            ("--into", __file__),
+            ("--nonsense",),
+        ],
+    )
+    def test_what_makes_no_sense(self, run, options):
+        """
+        If an option makes no sense, one line says which and why.
+        """
+        ended = run(*options)
+
+        assert 2 == ended.returncode
+        assert not ended.stdout
+        assert 1 == len(ended.stderr.splitlines())
+        assert options[0] in ended.stderr or __file__ in ended.stderr
+
+    def test_help(self, run):
+        """
+        If help is asked for, every option is explained, in 80 columns.
+        """
+        ended = run("--help")
+
+        assert 0 == ended.returncode
+        for option in ("--urls", "--into", "--rate", "--threads", "--images"):
+            assert f"  {option} " in ended.stdout
+        assert max(map(len, ended.stdout.splitlines())) <= 80

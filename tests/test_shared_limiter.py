@@ -1,0 +1,291 @@
+"""
+One limiter under real load: what is delivered, to whom, and how late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from parties import LoopParty, Party, queued
+
+from switchgear import RateLimiter
+from switchgear._core.queue import SLACK, Queue
+from switchgear.errors import RateLimitExceeded
+
+
+#: How often what depends on an undisturbed machine is tried.
+ATTEMPTS = 3
+
+#: Sleeps in steps of 5 ms until told to stop, and says how late it ever was.
+CONTROL = """
+import sys, threading, time
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+latest = 0.0
+while not over.is_set():
+    before = time.monotonic()
+    time.sleep(0.005)
+    latest = max(latest, time.monotonic() - before - 0.005)
+print(latest)
+"""
+
+
+class Recorder(Queue):
+    """
+    A queue that notes each admission at the instant of decision.
+    """
+
+    __slots__ = ()
+
+    admissions: list[tuple[int, int]]
+
+    def take(self, now, tokens, place=None):
+        admitted = super().take(now, tokens, place)
+        if admitted:
+            self.admissions.append((now, tokens))
+        return admitted
+
+    def serve(self, now):
+        granted = super().serve(now)
+        self.admissions.extend((now, place.tokens) for place in granted)
+        return granted
+
+
+def recorded(rate, burst):
+    """
+    Make a limiter whose bucket was just emptied, and the list of what it admits.
+    """
+    limiter = RateLimiter(rate, burst=burst)
+    admissions = []
+    kind = type("Kind", (Recorder,), {"__slots__": (), "admissions": admissions})
+    limiter._queue.__class__ = kind
+    assert limiter.try_acquire(burst)
+    # What went the short way is not noted.
+    now = limiter._last - limiter._epoch
+    admissions[:] = [(now, burst)]
+    return limiter, admissions
+
+
+def excess(admissions, rate, burst):
+    """
+    By how many tokens the worst window exceeds guarantee 1; negative: by none.
+    """
+    worst = -burst
+    # The largest of total - rate * time since any start, in one pass.
+    total = 0
+    least = None
+    for now, tokens in admissions:
+        credit = total - rate * now / 1e9
+        least = credit if least is None else min(least, credit)
+        total += tokens
+        window = total - rate * now / 1e9 - least
+        worst = max(worst, window - burst - rate * SLACK / 1e9)
+    return worst
+
+
+@contextmanager
+def heartbeat():
+    """
+    Watch the machine with a process of its own; the list gets its worst stall.
+    """
+    stalls = []
+    with subprocess.Popen(
+        [sys.executable, "-c", CONTROL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as control:
+        try:
+            yield stalls
+        finally:
+            said, _ = control.communicate()
+            stalls.append(float(said))
+
+
+class Load:
+    """
+    Threads and tasks that want one limiter, as long as it is open.
+    """
+
+    def __init__(self, limiter, threads, tasks):
+        self.limiter = limiter
+        self.of_threads = [0] * threads
+        self.of_tasks = [0] * tasks
+        self.latest = 0.0
+
+    def _thread(self, number):
+        with suppress(RateLimitExceeded):
+            while True:
+                self.limiter.wait()
+                self.of_threads[number] += 1
+
+    async def _task(self, number):
+        with suppress(RateLimitExceeded):
+            while True:
+                await self.limiter.wait_async()
+                self.of_tasks[number] += 1
+
+    async def _beat(self):
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            self.latest = max(self.latest, time.monotonic() - before - 0.005)
+
+    async def _tasks(self):
+        beat = asyncio.ensure_future(self._beat())
+        await asyncio.gather(*map(self._task, range(len(self.of_tasks))))
+        beat.cancel()
+
+    def run(self, seconds):
+        """
+        Let them, and return how many tokens were delivered a second.
+        """
+        parties = [Party(self._thread, n) for n in range(len(self.of_threads))]
+        if self.of_tasks:
+            parties.append(Party(lambda: asyncio.run(self._tasks())))
+        wanted = len(self.of_threads) + len(self.of_tasks)
+        queued(self.limiter, wanted)
+        self.latest = 0.0
+        # From one look to the other, by the limiter's own clock.
+        before, began = self.limiter.snapshot().admitted, self.limiter._last
+        threading.Event().wait(seconds)
+        after, ended = self.limiter.snapshot().admitted, self.limiter._last
+        self.limiter.close()
+        for party in parties:
+            party.outcome()
+        return (after - before) / (ended - began) * 1e9
+
+
+class TestAcceptance:
+    def test_16_threads_and_50_tasks(self):
+        """
+        If 16 threads and 50 tasks share a limiter at 200/s, burst 20, for 3 s,
+        they get the configured rate within 1 % and never more than guarantee 1
+        allows, each thread at least half of the mean, and the loop is never
+        20 ms late.
+
+        The burst is taken before the measurement, so that what is delivered
+        is the rate alone. An attempt counts as disturbed, and is repeated, if
+        a process that does nothing but sleep was 10 ms late meanwhile.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            limiter, admissions = recorded(200.0, 20)
+            load = Load(limiter, threads=16, tasks=50)
+            with heartbeat() as stalls:
+                delivered = load.run(3.0)
+
+            # Whatever the machine does:
+            assert excess(admissions, 200.0, 20) <= 0
+            mean = (sum(load.of_threads) + sum(load.of_tasks)) / 66
+            assert min(load.of_threads) >= mean / 2
+            assert min(load.of_tasks) >= mean / 2
+            assert 0 == limiter.snapshot().waiting
+            assert {} == limiter._crews
+
+            fine = abs(delivered / 200.0 - 1) <= 0.01 and load.latest < 0.020
+            if fine or stalls[0] < 0.010 or attempt == ATTEMPTS:
+                break
+
+        assert 198.0 <= delivered <= 202.0
+        assert load.latest < 0.020
+
+
+class TestDelivery:
+    @pytest.mark.parametrize(
+        ("rate", "burst", "threads", "tasks"),
+        [
+            (200.0, 1, 4, 0),
+            (200.0, 1, 0, 8),
+            (1000.0, 1, 8, 0),
+            (1000.0, 1, 0, 200),
+            (1000.0, 5, 4, 20),
+            (5000.0, 10, 0, 100),
+        ],
+    )
+    def test_guarantee_1_at_least_99_percent(self, rate, burst, threads, tasks):
+        """
+        If waiters always wait, at least 99 % of the configured rate is
+        delivered, and guarantee 1 is kept.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            limiter, admissions = recorded(rate, burst)
+            with heartbeat() as stalls:
+                delivered = Load(limiter, threads, tasks).run(0.6)
+
+            assert excess(admissions, rate, burst) <= 0
+            # What a stall of the machine beyond 2 ms costs is not made up.
+            if delivered >= 0.99 * rate or stalls[0] < 0.003 or attempt == ATTEMPTS:
+                break
+
+        assert delivered >= 0.99 * rate
+
+    def test_a_thousand_tasks_cost_no_more_each_than_a_hundred(self):
+        """
+        If ten times as many tasks queue and leave, that takes about ten times
+        as long, not a hundred times.
+        """
+
+        async def seconds(many):
+            limiter = RateLimiter(0.001)
+            limiter.wait()
+            before = time.process_time()
+            tasks = [asyncio.ensure_future(limiter.wait_async()) for _ in range(many)]
+            await asyncio.sleep(0)
+            assert many == limiter.snapshot().waiting
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert 0 == limiter.snapshot().waiting
+            return time.process_time() - before
+
+        few = min(asyncio.run(seconds(100)) for _ in range(5))
+        many = min(asyncio.run(seconds(1000)) for _ in range(3))
+
+        assert many / few < 30
+
+    def test_two_loops_and_threads_deliver_together(self):
+        """
+        If two loops and threads share a limiter, with weights and cancels, no
+        token is lost: those that stay are admitted exactly in time.
+        """
+        for _ in range(ATTEMPTS):
+            limiter, admissions = recorded(1000.0, 10)
+            with LoopParty() as one, LoopParty() as other:
+                tasks = [
+                    loop.start(limiter.wait_async(1 + n % 5))
+                    for n in range(40)
+                    for loop in (one, other)
+                ]
+                threads = [
+                    Party(lambda: [limiter.wait(2) for _ in range(20)])
+                    for _ in range(3)
+                ]
+                cancelled = tasks[::7]
+                for task in cancelled:
+                    task.cancel()
+                for task in tasks:
+                    if task not in cancelled:
+                        task.result(10)
+                for thread in threads:
+                    thread.outcome()
+
+            assert excess(admissions, 1000.0, 10) <= 0
+            assert 0 == limiter.snapshot().waiting
+            assert {} == limiter._crews
+            first, last = admissions[0][0], admissions[-1][0]
+            got = limiter.snapshot().admitted - 1
+            assert got >= 80 - len(cancelled) + 60
+            taken = sum(tokens for _, tokens in admissions[1:])
+            delivered = taken / (last - first) * 1e9
+            if delivered > 970.0:
+                break
+
+        assert delivered > 970.0
