@@ -91,9 +91,16 @@ def until(true):
 
 def queued(limiter, count):
     """
-    Spin until *count* wait for *limiter*.
+    Spin until *count* wait for *limiter*, which had admitted one call before.
+
+    Those that were admitted meanwhile, the machine being slow, count as well.
     """
-    until(lambda: limiter.snapshot().waiting == count)
+
+    def there():
+        snapshot = limiter.snapshot()
+        return snapshot.waiting + snapshot.admitted > count
+
+    until(there)
 
 
 def soon_enough(measure, limit, attempts=3):

@@ -656,7 +656,7 @@ class TestClocks:
         until(lambda: clock.timers)
         clock.meanwhile = lambda: limiter.reconfigure(calls_per_second=3.0)
         limiter.reconfigure(calls_per_second=2.0)
-        clock.meanwhile = lambda: limiter.close("over")
+        clock.meanwhile = lambda: (limiter.close("over"), party.join(PATIENCE))
         limiter.reconfigure(calls_per_second=4.0)
 
         with pytest.raises(RateLimitExceeded, match="over"):
@@ -706,9 +706,7 @@ class TestClocks:
             went.append(number)
             barrier.release()
 
-        parties = line_up(
-            empty, clock, *[lambda n=n: work(n) for n in range(4)]
-        )
+        parties = line_up(empty, clock, *[lambda n=n: work(n) for n in range(4)])
         for number in range(4):
             clock.advance(1.0)
             assert barrier.acquire(timeout=PATIENCE)

@@ -14,7 +14,6 @@ from parties import PATIENCE, Party, queued, soon_enough, until
 
 from switchgear import Rate, RateLimiter
 from switchgear.errors import RateLimitExceeded
-from switchgear.events import RateLimitWaited
 
 
 pytestmark = pytest.mark.skipif(
@@ -36,6 +35,13 @@ def handle():
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def again(seconds):
+    """
+    Order one more signal; not a steady stream, lest a slow machine drown.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 class TestInterrupt:
@@ -134,16 +140,17 @@ class TestSignals:
         def handler(number, frame):
             next(signals)
             use(1)
+            again(0.0003)
 
         handle(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+        again(0.0003)
         deadline = time.monotonic() + PATIENCE
         received = 0
         while received < 2000 and time.monotonic() < deadline:
             for _ in range(50):
                 use(0)
             received = signals.__reduce__()[1][0]
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        again(0)
 
         assert received >= 2000
         assert 10**9 - sum(taken) == limiter.snapshot().available
@@ -164,16 +171,17 @@ class TestSignals:
             made[1] += bool(limiter.try_acquire())
             limiter.reserve().cancel()
             limiter.snapshot()
+            again(0.0005)
 
         handle(signal.SIGALRM, handler)
         parties = [
             Party(lambda: [limiter.wait() for _ in range(100)]) for _ in range(3)
         ]
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        again(0.0005)
         for _ in range(300):
             limiter.wait()
             made[0] += 1
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        again(0)
         for party in parties:
             party.outcome()
 
@@ -221,6 +229,27 @@ class TestFork:
             for party in parties:
                 party.outcome()
 
+    def test_while_a_thread_holds_the_lock(self, in_child):
+        """
+        If another thread is in the middle of an operation while the process
+        forks, the child has a lock of its own.
+        """
+        limiter = RateLimiter(1.0)
+        held, leave = threading.Event(), threading.Event()
+
+        def hold():
+            with limiter._lock:
+                held.set()
+                assert leave.wait(PATIENCE)
+
+        party = Party(hold)
+        assert held.wait(PATIENCE)
+
+        in_child(limiter.snapshot)
+
+        leave.set()
+        party.outcome()
+
     def test_the_child_has_no_waiters_of_its_parent(self, in_child, clock):
         """
         If threads and reservations queue in the parent, the child's queue is
@@ -253,11 +282,9 @@ class TestFork:
 
     def test_forked_while_it_waits(self):
         """
-        If the thread that forks is itself waiting, by way of a listener say,
-        its wait in the child is refused instead of hanging.
+        If the thread that forks is itself waiting, by way of a clock say, its
+        wait in the child is refused instead of hanging.
         """
-        limiter = RateLimiter(20.0)
-        limiter.wait()
         children = []
 
         class Forking:
@@ -265,26 +292,23 @@ class TestFork:
             Fork when told to, in the middle of a wait.
             """
 
-            armed = False
+            waiter = None
 
             def monotonic_ns(self):
-                if self.armed:
-                    self.armed = False
+                if threading.get_ident() == self.waiter and limiter_has_two():
+                    self.waiter = None
                     children.append(os.fork())
                 return time.monotonic_ns()
+
+        def limiter_has_two():
+            return len(limiter._queue.places) == 2
 
         clock = Forking()
         limiter = RateLimiter(20.0, clock=clock)
         limiter.wait()
-
-        def arm(event):
-            clock.armed = not children
-
-        limiter.subscribe(arm, RateLimitWaited)
-        ahead = Party(limiter.wait)
-        queued(limiter, 1)
+        ahead = limiter.reserve()
+        clock.waiter = threading.get_ident()
         parent = os.getpid()
-        clock_armed = Party(lambda: (queued(limiter, 2), setattr(clock, "armed", True)))
         status = 1
         try:
             limiter.wait()
@@ -294,10 +318,9 @@ class TestFork:
         finally:
             if os.getpid() != parent:
                 os._exit(status)
-        ahead.outcome()
-        clock_armed.outcome()
 
         assert 2 == status
-        (child,) = [pid for pid in children if pid]
+        assert 0.0 == ahead.delay
+        (child,) = children
         _, ended = os.waitpid(child, 0)
         assert 0 == os.waitstatus_to_exitcode(ended)

@@ -4,7 +4,6 @@ Download images, protected by switchgear: see ``--help``.
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ import log
 from addresses import Address, BadInputError, read_addresses, shown
 from download import Downloader, define
 from gallery import Gallery
+from interruption import Interruption
 from options import Options, parse
 from report import summary, table
 from servers import Server, loopback
@@ -48,15 +48,15 @@ def main() -> int:
     """
     options = parse()
     log.configure()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+    interruption = Interruption()
+    interruption.listen()
     try:
         addresses = None if options.urls is None else read_addresses(options.urls)
         with ExitStack() as stack:
             gallery = Gallery(_folder(options.into, stack))
             if addresses is None:
-                return _from_own_servers(options, gallery)
-            return _from_addresses(options, gallery, addresses)
+                return _from_own_servers(options, gallery, interruption)
+            return _from_addresses(options, gallery, interruption, addresses)
     except BadInputError as error:
         print(f"downloader: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -65,15 +65,9 @@ def main() -> int:
         return INTERRUPTED
 
 
-def _interrupt(*_: object) -> None:
-    """
-    Interrupt, once: what is to be done then is short, and to be done.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def _from_own_servers(options: Options, gallery: Gallery) -> int:
+def _from_own_servers(
+    options: Options, gallery: Gallery, interruption: Interruption
+) -> int:
     rate = options.rate or RATE
     define({"calls_per_second": rate, "burst": BURST}, {"cooldown": COOLDOWN})
     each, limit = options.images // 3, max(1, int(rate * 0.75))
@@ -89,6 +83,7 @@ def _from_own_servers(options: Options, gallery: Gallery) -> int:
         return _download(
             options,
             gallery,
+            interruption,
             _addresses(hosts, each),
             max_failures=10 + 2 * int(options.outage / COOLDOWN),
             trust_env=False,
@@ -113,7 +108,10 @@ def _addresses(hosts: Sequence[Server], each: int) -> list[Address]:
 
 
 def _from_addresses(
-    options: Options, gallery: Gallery, addresses: list[Address]
+    options: Options,
+    gallery: Gallery,
+    interruption: Interruption,
+    addresses: list[Address],
 ) -> int:
     # The defaults of the library, apart from what was said.
     limiter: dict[str, Any] = {"burst": 1}
@@ -123,7 +121,12 @@ def _from_addresses(
     hosts = len({address.host for address in addresses})
     print(f"{_many(len(addresses), 'image')} from {_many(hosts, 'host')}", flush=True)
     return _download(
-        options, gallery, addresses, max_failures=MAX_FAILURES, trust_env=True
+        options,
+        gallery,
+        interruption,
+        addresses,
+        max_failures=MAX_FAILURES,
+        trust_env=True,
     )
 
 
@@ -134,6 +137,7 @@ def _many(count: int, noun: str) -> str:
 def _download(
     options: Options,
     gallery: Gallery,
+    interruption: Interruption,
     addresses: list[Address],
     *,
     max_failures: int,
@@ -153,7 +157,7 @@ def _download(
         )
         interrupted = False
         try:
-            downloader.run(addresses, options.threads)
+            downloader.run(addresses, options.threads, interruption)
         except KeyboardInterrupt:
             interrupted = True
         seconds = time.monotonic() - began

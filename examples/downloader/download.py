@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gallery import Gallery
+    from interruption import Interruption
     from tally import Tallies
 
 
@@ -132,7 +133,9 @@ class Downloader:
         self._crash: BaseException | None = None
         self.missing: list[Missing] = []
 
-    def run(self, addresses: Sequence[Address], threads: int) -> None:
+    def run(
+        self, addresses: Sequence[Address], threads: int, interruption: Interruption
+    ) -> None:
         """
         Download *addresses*: the first with so many threads, the last with tasks.
 
@@ -143,12 +146,18 @@ class Downloader:
         """
         mine = (len(addresses) * 3 + 4) // 5
         backlog = Backlog(addresses[:mine])
-        workers = self._start(backlog, threads)
+        workers = [
+            # A call that hangs does not keep an interrupted program alive.
+            Thread(target=self._work, args=(backlog,), name=f"worker-{n}", daemon=True)
+            for n in range(threads)
+        ]
         try:
+            for worker in workers:
+                worker.start()
             backlog.wait(left=mine // 2)
             if len(addresses) > mine and self._crash is None:
                 _log.info("downloader.tasks_join", tasks=len(addresses) - mine)
-                asyncio.run(self._run_tasks(addresses[mine:]))
+                interruption.run(self._run_tasks(addresses[mine:]))
             backlog.wait()
         except BaseException:
             backlog.close()
@@ -184,16 +193,6 @@ class Downloader:
         return _heard(await client.get(address.url))
 
     # From threads
-
-    def _start(self, backlog: Backlog, threads: int) -> list[Thread]:
-        workers = [
-            # A call that hangs does not keep an interrupted program alive.
-            Thread(target=self._work, args=(backlog,), name=f"worker-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for worker in workers:
-            worker.start()
-        return workers
 
     def _work(self, backlog: Backlog) -> None:
         try:
@@ -352,4 +351,5 @@ def _retry_after(response: httpx2.Response) -> float | None:
 def _join(workers: list[Thread]) -> None:
     deadline = time.monotonic() + GRACE
     for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.join(max(0.0, deadline - time.monotonic()))

@@ -332,6 +332,8 @@ class Turnstile(Instance):
     def _wait_thread(
         self, place: Place, enter: Callable[..., int], timeout: float | None
     ) -> None:
+        if _bypass.active:
+            return
         inner = ThreadWaiter()
         waiter = (
             inner if self._timers is None else ClockWaiter(inner, self, self._timers)
@@ -347,6 +349,8 @@ class Turnstile(Instance):
         enter: Callable[..., int],
         timeout: float | None,  # noqa: ASYNC109 -- the queue decides on it
     ) -> None:
+        if _bypass.active:
+            return
         import asyncio  # only programs with a loop pay for it
 
         loop = asyncio.get_running_loop()
@@ -412,7 +416,7 @@ class Turnstile(Instance):
         blocks = _is_thread(waiter) and _in_event_loop()
 
         def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
-            if place.status is not Status.QUEUED or _bypass.active:
+            if place.status is not Status.QUEUED:
                 return 0
             # First: an interrupted wait gives back what is its own.
             if not self._queue.attend(now, place, waiter):

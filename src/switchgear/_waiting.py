@@ -47,6 +47,9 @@ class Sight(NamedTuple):
     alarm_at: int
 
 
+#: How long a thread sleeps for a clock that may never be moved, in nanoseconds.
+MOMENT = 100_000_000
+
 #: How long a loop waits before it looks again after it was interrupted while
 #: looking, in nanoseconds.
 RETRY = 10_000_000
@@ -138,9 +141,11 @@ class ThreadWaiter:
 
     def rest(self) -> None:
         """
-        Sleep until woken.
+        Sleep until woken, or for a moment.
+
+        A signal that comes just before the sleep is handled only after it.
         """
-        self._baton.acquire()
+        self._baton.acquire(timeout=MOMENT / 1e9)
 
 
 class TaskWaiter:
@@ -229,9 +234,9 @@ class ClockWaiter:
 
     def rest(self) -> None:
         """
-        Sleep until woken, in a thread.
+        Sleep until woken, or for a moment, in a thread.
         """
-        if isinstance(self.inner, ThreadWaiter):
+        if isinstance(self.inner, ThreadWaiter):  # pragma: no branch -- tasks await
             self.inner.rest()
 
     def cancel(self) -> None:

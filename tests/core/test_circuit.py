@@ -142,17 +142,25 @@ class World:
 
 
 class TestLaws:
-    @given(policy=POLICIES, happenings=HAPPENINGS, chance=CHANCES)
+    @given(
+        policy=POLICIES,
+        happenings=HAPPENINGS,
+        hung=st.integers(0, 3),
+        chance=CHANCES,
+    )
     def test_no_order_of_outcomes_leaves_it_unable_ever_to_close(
-        self, policy, happenings, chance
+        self, policy, happenings, hung, chance
     ):
         """
-        If anything whatever has happened, then after a long wait enough
-        successful probes, one by one, close the circuit.
+        If anything whatever has happened, and the latest probes hang, then
+        after a long wait enough successful ones close the circuit.
         """
         world = World(policy, chance)
         for happening in happenings:
             world.happen(*happening)
+        for _ in range(hung):
+            world.happen(0, "trip", FAILURE, 0, False)
+            world.ask()
         world.now_ns += 10**15
 
         for _ in range(policy.successes_to_close):

@@ -87,12 +87,12 @@ class TestBucket:
         assert level(bucket, state, due) >= 1
         assert level(bucket, state, due - 1) < 1
 
-    @pytest.mark.parametrize("rate", [Rate(3), Rate(123456.789)], ids=repr)
-    def test_no_drift_over_a_million_grants(self, rate):
+    def test_no_drift_over_a_million_grants(self):
         """
         If a million waiters are granted, each as soon as it is due, the last
         is when a million tokens have flowed in, to the nanosecond.
         """
+        rate = Rate(123456.789)
         bucket = Bucket(rate)
         state, now = bucket.charge(bucket.full(0), 0, 1), 0
         for _ in range(10**6):

@@ -117,10 +117,6 @@ class Circuit(NamedTuple):
         return self.override or self.phase
 
 
-# What a closed circuit holds between hold_ns and books.
-_UNTRIPPED = Circuit(CLOSED, None, 0, 0)[6:-1]
-
-
 class Report(NamedTuple):
     """
     Say how a call went.
@@ -412,8 +408,14 @@ def _record_closed(
         books = _new(Books, (circuit.books[0], entry[2]))
     if policy.threshold is not None and streak >= policy.threshold:
         reason = "failures"
-    # Nothing else of a closed circuit differs from a fresh one's.
-    after = _new(Circuit, (*circuit[:4], streak, hold_ns, *_UNTRIPPED, books))
+    phase, override, generation, since_ns = circuit[:4]
+    # In the order of the fields, six of which mean nothing while it is closed.
+    # fmt: off
+    after = _new(Circuit, (
+        phase, override, generation, since_ns,
+        streak, hold_ns, 0, 0, (), 0, 0, 0, books,
+    ))
+    # fmt: on
     if reason is None:
         return _new(Step, (after, (), entry, 0, counted))
     step = _open(policy, after, now_ns, reason, report.chance)

@@ -446,7 +446,7 @@ class Queue:
         turned = max(on_time, budget.due(state, place.asks))
         if turned > place.deadline:
             return self.leave(place.deadline, place, Status.LATE)
-        waiter = place.waiter
+        waiter, settled = place.waiter, place.settled
         if waiter is not None:
             # Lateness within the slack is credited, more is not made up.
             # Where nobody waits nobody is late: it turned exactly in time.
@@ -461,7 +461,7 @@ class Queue:
             # Not so late that the others are granted later than was planned.
             fresh = _Plan(plan.front if waiter is None else None, plan.tail)
         # What was settled before its turn costs what it is charged.
-        room = Room(budget, place.tokens, place) if place.settled is None else None
+        room = Room(budget, place.tokens, place) if settled is None else None
         link = None if room is None else weakref.ref(room)
         previous = self._newest_room()
         # No call from here on: see the top of this file.
@@ -471,7 +471,7 @@ class Queue:
             or now < self.paused_until
             or place.status is not Status.QUEUED
             or place.waiter is not waiter
-            or (place.settled is None) is (room is None)
+            or place.settled is not settled
         ):
             return False
         self.state = after

@@ -1,0 +1,72 @@
+"""
+Ctrl-C: once, and orderly, in threads and in an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Interruption:
+    """
+    Turn the first Ctrl-C into KeyboardInterrupt, and leave it at that.
+
+    What is to be done then is short, and to be done: further ones are ignored.
+    Inside of :meth:`run` the coroutine is cancelled first: raised in the middle
+    of whatever task is at it, KeyboardInterrupt would leave the others lying.
+    """
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._cancel: Callable[[], object] | None = None
+
+    def listen(self) -> None:
+        """
+        Listen for Ctrl-C, unless this is a background job, which ignores it.
+        """
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._notice)
+
+    def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """
+        Run *coroutine* in an event loop of its own.
+        """
+        # Nothing is raised while the loop is built up or taken down, either.
+        self._cancel = _nothing
+        try:
+            with suppress(asyncio.CancelledError):
+                asyncio.run(self._cancellable(coroutine))
+        finally:
+            self._cancel = None
+        if self._happened:
+            raise KeyboardInterrupt
+
+    async def _cancellable(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine)
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self._happened:
+            task.cancel()
+        try:
+            await task
+        finally:
+            self._cancel = _nothing
+
+    def _notice(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._happened = True
+        if self._cancel is None:
+            raise KeyboardInterrupt
+        self._cancel()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,515 @@
+"""
+Reservations, on a clock that stands still until it is moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import weakref
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
+from switchgear.testing import ManualClock, disabled
+
+
+@pytest.fixture
+def limiter(clock):
+    """
+    A limiter of one a second, with an empty bucket of five.
+    """
+    limiter = RateLimiter(1, burst=5, clock=clock)
+    limiter.try_acquire(5)
+    return limiter
+
+
+def available(limiter):
+    return limiter.snapshot().available
+
+
+class TestReserve:
+    def test_charged_when_its_turn_comes(self, clock, limiter):
+        """
+        If nobody waits on it, it is charged at its turn all the same.
+        """
+        reservation = limiter.reserve(2)
+
+        assert 0 == available(limiter)
+        assert 2.0 == reservation.delay
+
+        clock.advance(2.0)
+
+        assert 0.0 == reservation.delay
+        assert 0 == available(limiter)
+        assert 0 == limiter.snapshot().waiting
+
+    def test_charged_at_once_if_tokens_are_there(self, clock):
+        """
+        If tokens are there and nobody queues, its turn is now.
+        """
+        limiter = RateLimiter(1, burst=5, clock=clock)
+        reservation = limiter.reserve(3)
+
+        assert 0.0 == reservation.delay
+        assert 2 == available(limiter)
+        assert 3 == reservation.tokens
+
+    def test_stands_in_the_same_queue(self, clock, limiter):
+        """
+        If others reserved before, its turn is behind theirs, and a newcomer's
+        behind both.
+        """
+        first, second = limiter.reserve(2), limiter.reserve(3)
+
+        assert (2.0, 5.0) == (first.delay, second.delay)
+        assert 6.0 == limiter.try_acquire().retry_after
+
+    def test_max_wait(self, limiter):
+        """
+        If the turn is not within *max_wait*, it is refused consuming nothing.
+        """
+        limiter.reserve(2, max_wait=2.0)
+
+        with pytest.raises(RateLimitExceeded, match="not within 2.999 s") as caught:
+            limiter.reserve(1, max_wait=2.999)
+
+        assert 3.0 == caught.value.retry_after
+        assert 1 == limiter.snapshot().waiting
+        assert 1 == limiter.snapshot().refused
+
+    def test_unsettled_the_booked_cost_stands(self, clock, limiter):
+        """
+        If it is dropped unsettled, what was booked stays charged.
+        """
+        limiter.reserve(2)
+        clock.advance(2.0)
+        gc.collect()
+
+        assert 0 == available(limiter)
+
+    def test_a_hundred_thousand_dropped_leave_nothing(self, clock):
+        """
+        If 10**5 are made and dropped unsettled, none of them is kept.
+        """
+        limiter = RateLimiter(1, burst=10**6, clock=clock)
+        last = weakref.ref(limiter.reserve()._place)
+        for _ in range(10**5):
+            limiter.reserve()
+
+        assert last() is None
+        assert len(limiter._queue._links) <= 64
+        assert not limiter._queue.bookings()
+
+    @pytest.mark.parametrize("tokens", [0, -1, True, 1.0, "1", None, 10**13])
+    def test_bad_tokens(self, limiter, tokens):
+        """
+        If *tokens* is no int of at least 1, it is refused naming it.
+        """
+        with pytest.raises((TypeError, ValueError), match=r"^tokens must be "):
+            limiter.reserve(tokens)
+
+    @pytest.mark.parametrize("max_wait", [-1, math.nan, math.inf, True, "1"])
+    def test_bad_max_wait(self, limiter, max_wait):
+        """
+        If *max_wait* is no duration, it is refused naming it.
+        """
+        with pytest.raises((TypeError, ValueError), match=r"^max_wait must be "):
+            limiter.reserve(max_wait=max_wait)
+
+    def test_repr(self, limiter):
+        """
+        If it is shown, it tells its tokens and what became of it.
+        """
+        reservation = limiter.reserve(2)
+
+        assert (
+            "<Reservation of 2 tokens from <RateLimiter: 1 tokens per 1 s, burst 5>:"
+            " queued>"
+        ) == repr(reservation)
+
+
+class TestDelay:
+    def test_live(self, clock, limiter):
+        """
+        If time passes, a pause comes or one ahead leaves, the delay follows.
+        """
+        first, second = limiter.reserve(2), limiter.reserve(1)
+        clock.advance(0.5)
+
+        assert 2.5 == second.delay
+
+        limiter.pause(4.0)
+
+        assert 4.0 == second.delay
+
+        limiter.reset()
+
+        assert 0.0 == second.delay
+        assert 0.0 == first.delay
+
+    def test_never(self, limiter):
+        """
+        If it was cancelled before its turn, the turn never comes.
+        """
+        reservation = limiter.reserve()
+        reservation.cancel()
+
+        assert math.inf == reservation.delay
+
+    @given(
+        st.sampled_from(
+            [
+                [Rate(3, burst=4)],
+                [Rate(10, burst=4), Rate(1, burst=5)],
+                [
+                    Rate(60, per=60, burst=2, counts="calls"),
+                    Rate(90_000, per=60, burst=4),
+                ],
+            ]
+        ),
+        st.lists(st.integers(1, 4), min_size=1, max_size=8),
+        st.floats(0, 10),
+    )
+    def test_is_exact(self, rates, requests, pause):
+        """
+        If the delay is waited for, its turn has come; a nanosecond earlier it
+        has not.
+        """
+        clock = ManualClock()
+        limiter = RateLimiter(rates=rates, clock=clock)
+        reservations = [limiter.reserve(tokens) for tokens in requests]
+        limiter.pause(pause)
+        for reservation in reservations:
+            delay = round(reservation.delay * 1e9)
+            if delay:
+                clock.advance_ns(delay - 1)
+
+                assert 1e-9 == reservation.delay
+
+                clock.advance_ns(1)
+
+            assert 0.0 == reservation.delay
+
+
+class TestCancel:
+    def test_before_the_turn_those_behind_move_up(self, clock, limiter):
+        """
+        If it is cancelled before its turn, the place vanishes.
+        """
+        first, second = limiter.reserve(2), limiter.reserve(1)
+
+        assert first.cancel()
+        assert 1.0 == second.delay
+        assert 1 == limiter.snapshot().waiting
+
+    def test_after_the_turn_it_is_settled_to_nothing(self, clock, limiter):
+        """
+        If it is cancelled after its turn, the tokens go back.
+        """
+        reservation = limiter.reserve(2)
+        clock.advance(2.0)
+
+        assert reservation.cancel()
+        assert 2 == available(limiter)
+        assert 0.0 == reservation.delay
+
+    @pytest.mark.parametrize("advance", [0.0, 2.0])
+    def test_the_first_decides(self, clock, limiter, advance):
+        """
+        If it is cancelled or settled again, that returns False and does
+        nothing.
+        """
+        reservation = limiter.reserve(2)
+        clock.advance(advance)
+
+        assert reservation.cancel()
+        assert not reservation.cancel()
+        assert not reservation.settle(5)
+        assert advance == available(limiter)
+
+    def test_in_any_order(self, clock, limiter):
+        """
+        If all are cancelled, in any order, a newcomer waits as if they had
+        never been.
+        """
+        reservations = [limiter.reserve(tokens) for tokens in (1, 5, 2, 3)]
+        for index in (2, 0, 3, 1):
+            reservations[index].cancel()
+
+        assert 1.0 == limiter.try_acquire().retry_after
+        assert 0 == limiter.snapshot().waiting
+
+    def test_whoever_waits_on_it_is_told(self, clock, limiter):
+        """
+        If a task waits on it, cancelling ends that with RateLimitExceeded.
+        """
+
+        async def main():
+            reservation = limiter.reserve()
+            task = asyncio.create_task(reservation.wait_async())
+            await asyncio.sleep(0)
+            reservation.cancel()
+            with pytest.raises(RateLimitExceeded, match="was cancelled") as caught:
+                await task
+
+            assert caught.value.retry_after is None
+
+        asyncio.run(main())
+
+
+class TestSettle:
+    def test_less_goes_back(self, clock, limiter):
+        """
+        If it cost less than booked, the difference goes back.
+        """
+        reservation = limiter.reserve(5)
+        clock.advance(5.0)
+
+        assert reservation.settle(2)
+        assert 3 == available(limiter)
+        assert not reservation.settle(0)
+        assert not reservation.cancel()
+
+    def test_more_becomes_debt(self, clock, limiter):
+        """
+        If it cost more than booked, the difference is owed.
+        """
+        reservation = limiter.reserve(5)
+        clock.advance(5.0)
+        reservation.settle(25)
+
+        assert -20 == available(limiter)
+        assert 21.0 == limiter.try_acquire().retry_after
+
+    def test_calls_are_left_alone(self, clock):
+        """
+        If a rate counts calls, settling leaves it alone.
+        """
+        rates = [Rate(1, burst=2, counts="calls"), Rate(100, burst=100)]
+        limiter = RateLimiter(rates=rates, clock=clock)
+        limiter.reserve(100).settle(0)
+
+        assert [1, 100] == [rate.available for rate in limiter.snapshot().rates]
+
+    def test_before_the_turn(self, clock, limiter):
+        """
+        If it is settled before its turn, it takes what it costs from then on,
+        and projections stay exact.
+        """
+        first, second = limiter.reserve(5), limiter.reserve(1)
+
+        assert first.settle(1)
+        assert not first.cancel()
+        assert (1.0, 2.0) == (first.delay, second.delay)
+        assert 3.0 == limiter.try_acquire().retry_after
+
+        clock.advance(3.0)
+
+        assert limiter.try_acquire()
+
+    def test_never_makes_it_fuller(self, clock):
+        """
+        If the bucket has filled up meanwhile, nothing more goes in.
+        """
+        limiter = RateLimiter(1, burst=5, clock=clock)
+        reservation = limiter.reserve(5)
+        clock.advance(4.0)
+        limiter.try_acquire(4)
+        reservation.cancel()
+
+        assert 1 == available(limiter)
+
+    @pytest.mark.parametrize("actual", [-1, True, 1.0, "1", None, 10**13])
+    def test_bad_amount(self, limiter, actual):
+        """
+        If *actual* is no int of at least 0, it is refused naming it, and
+        nothing was decided.
+        """
+        reservation = limiter.reserve()
+
+        with pytest.raises((TypeError, ValueError), match=r"^actual must be "):
+            reservation.settle(actual)
+        assert reservation.settle(0)
+
+
+class TestWait:
+    def test_admitted_at_its_turn(self, clock, limiter):
+        """
+        If a task waits on it, it goes on at the turn, and others behind it
+        keep theirs.
+        """
+
+        async def main():
+            first, second = limiter.reserve(2), limiter.reserve(1)
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(second.wait_async())
+                await asyncio.sleep(0)
+                clock.advance(2.999999999)
+                await asyncio.sleep(0.001)
+
+                assert not task.done()
+
+                clock.advance(0.000000001)
+
+            assert (0.0, 0.0) == (first.delay, second.delay)
+
+        asyncio.run(main())
+
+        assert 3.0 == limiter.snapshot().waited_seconds
+
+    def test_after_its_turn(self, clock, limiter):
+        """
+        If its turn has come, waiting returns at once.
+        """
+        reservation = limiter.reserve(2)
+        clock.advance(2.0)
+        reservation.wait(timeout=0)
+        with reservation as again:
+            assert reservation is again
+
+        async def main():
+            async with reservation as again:
+                assert reservation is again
+
+        asyncio.run(main())
+
+        assert 0 == available(limiter)
+
+    def test_turn_not_within_timeout(self, clock, limiter):
+        """
+        If the turn is not within *timeout*, it is refused at once and the
+        place given back: those behind move up, and are woken in time. What it
+        is told is when asking again would be enough.
+        """
+
+        async def main():
+            first, second = limiter.reserve(5), limiter.reserve(1)
+            task = asyncio.create_task(second.wait_async())
+            await asyncio.sleep(0)
+
+            with pytest.raises(RateLimitExceeded, match="not within 4 s") as caught:
+                first.wait(timeout=4)
+
+            # Behind the other one now.
+            assert 6.0 == caught.value.retry_after
+
+            clock.advance(1.0)
+            await task
+
+        asyncio.run(main())
+
+        assert 1.0 == limiter.snapshot().waited_seconds
+        assert 1 == limiter.snapshot().refused
+
+    def test_refusals_are_counted(self, limiter):
+        """
+        If it was refused, it cannot be waited for again.
+        """
+        reservation = limiter.reserve()
+        with pytest.raises(RateLimitExceeded):
+            reservation.wait(timeout=0)
+
+        with pytest.raises(RateLimitExceeded, match="was cancelled"):
+            reservation.wait()
+        assert not reservation.cancel()
+
+    def test_one_at_a_time(self, clock, limiter):
+        """
+        If somebody waits on it already, another is refused, and the first one
+        keeps waiting.
+        """
+
+        async def main():
+            reservation = limiter.reserve()
+            task = asyncio.create_task(reservation.wait_async())
+            await asyncio.sleep(0)
+
+            with pytest.raises(RuntimeError, match="waited for already"):
+                reservation.wait()
+            with pytest.raises(RuntimeError, match="waited for already"):
+                await reservation.wait_async()
+
+            clock.advance(1.0)
+            await task
+
+        asyncio.run(main())
+
+    def test_interrupted_gives_the_place_back(self, clock, limiter):
+        """
+        If the task that waits on it is cancelled, the place is given back.
+        """
+
+        async def main():
+            first, second = limiter.reserve(5), limiter.reserve(1)
+
+            async def use():
+                async with first:
+                    pytest.fail("its turn never came")
+
+            task = asyncio.create_task(use())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+            assert math.inf == first.delay
+            assert 1.0 == second.delay
+
+        asyncio.run(main())
+
+    def test_burst_lowered(self, clock, limiter):
+        """
+        If the burst is lowered below what is booked, waiting says never.
+        """
+        reservation = limiter.reserve(5)
+        limiter.reconfigure(burst=4)
+
+        with pytest.raises(BurstExceeded, match="5 tokens can never") as caught:
+            reservation.wait()
+        assert 4 == caught.value.burst
+        assert math.inf == reservation.delay
+
+    def test_closed(self, limiter):
+        """
+        If the limiter is closed, waiting is refused with the reason.
+        """
+        reservation = limiter.reserve()
+        limiter.close("shutting down")
+
+        with pytest.raises(RateLimitExceeded, match="shutting down"):
+            reservation.wait()
+
+    @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, True, "1"])
+    def test_bad_timeout(self, limiter, timeout):
+        """
+        If *timeout* is no duration, it is refused naming it, and the place is
+        kept.
+        """
+        reservation = limiter.reserve()
+        with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
+            reservation.wait(timeout)
+        with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
+            asyncio.run(reservation.wait_async(timeout))
+
+        assert 1.0 == reservation.delay
+
+    def test_disabled(self, limiter):
+        """
+        If protection is disabled, waiting on any reservation returns at once.
+        """
+        queued = limiter.reserve()
+        with disabled():
+            queued.wait()
+            made = limiter.reserve(5)
+            made.wait()
+            asyncio.run(made.wait_async())
+
+            assert made.settle(0)
+
+        assert 0 == available(limiter)
+        assert 1.0 == queued.delay
