@@ -27,6 +27,7 @@ from switchgear import (
     RateLimitExceeded,
     RateSnapshot,
 )
+from switchgear._limiter_settings import UNCHANGED
 from switchgear.events import (
     LimiterClosed,
     LimiterPaused,
@@ -691,7 +692,7 @@ class TestClose:
         """
         limiter.close()
 
-        with pytest.raises(RateLimitExceeded, match="closed$"):
+        with pytest.raises(RateLimitExceeded, match=r"closed$"):
             limiter.wait()
 
     def test_events(self, limiter):
@@ -919,7 +920,9 @@ class TestGuarantees:
             max_size=40,
         ),
     )
-    def test_1_no_window_sees_more_than_the_bound(self, rate, plan):
+    def test_1_no_window_sees_more_than_the_bound(  # noqa: C901, PLR0912 -- verbs
+        self, rate, plan
+    ):
         """
         If anything is asked in any order while the clock jumps forth and back,
         in any window at most ``burst + rate * (t + 2 ms)`` are admitted.
@@ -928,8 +931,8 @@ class TestGuarantees:
         limiter = RateLimiter(rates=[rate], clock=clock)
         burst, pace, now = rate.burst, rate.calls_per_second, Fraction(0)
         log, reservations = [], []
-        for verb, tokens, which in plan:
-            tokens = min(tokens, rate.burst)
+        for verb, wanted, which in plan:
+            tokens = min(wanted, rate.burst)
             if verb == "acquire" and limiter.try_acquire(tokens):
                 log.append((now, tokens))
             elif verb == "reserve":
@@ -1295,7 +1298,7 @@ class TestShortWay:
 
                 assert short.snapshot() == long.snapshot()
 
-    def step(self, hand, short, long, booked, verb, tokens, pause):  # noqa: C901 -- verbs
+    def step(self, hand, short, long, booked, verb, tokens, pause):  # noqa: C901, PLR0912 -- a branch for each verb
         if verb == "advance":
             hand.now += pause
         elif verb == "back":
@@ -1326,6 +1329,22 @@ class TestShortWay:
                     limiter.close() if pause % 2 else limiter.reopen()
                 elif verb == "configure":
                     limiter.reconfigure(calls_per_second=tokens, burst=2 + tokens)
+
+    def test_every_verb_takes_it(self):
+        """
+        If tokens are there, waiting takes the short way, too; if not, it waits.
+        """
+        limiter = RateLimiter(1000, burst=2)
+
+        async def main():
+            await limiter.wait_async()
+
+        asyncio.run(main())
+        limiter.wait()
+        limiter.wait()
+
+        assert 3 == limiter.snapshot().admitted
+        assert "<unchanged>" == repr(UNCHANGED)
 
     def test_open_when_nothing_is_in_it(self):
         """
@@ -1411,8 +1430,18 @@ class TestReentrancy:
     """
 
     VERBS = (
-        "acquire wait refused reserve cancel settle pause configure close look join"
-    ).split()
+        "acquire",
+        "wait",
+        "refused",
+        "reserve",
+        "cancel",
+        "settle",
+        "pause",
+        "configure",
+        "close",
+        "look",
+        "join",
+    )
 
     def scene(self, clock):
         limiter = RateLimiter(1e-6, burst=9, clock=clock)

@@ -75,7 +75,7 @@ class TestReserve:
         """
         limiter.reserve(2, max_wait=2.0)
 
-        with pytest.raises(RateLimitExceeded, match="not within 2.999 s") as caught:
+        with pytest.raises(RateLimitExceeded, match=r"not within 2\.999 s") as caught:
             limiter.reserve(1, max_wait=2.999)
 
         assert 3.0 == caught.value.retry_after

@@ -726,7 +726,7 @@ class TestReservation:
 
             assert await asyncio.to_thread(reservation.cancel)
             with pytest.raises(RateLimitExceeded, match="cancelled"):
-                await task
+                await asyncio.wait_for(task, PATIENCE)
 
         asyncio.run(main())
 

@@ -1431,9 +1431,22 @@ class Scene:
 
 
 STEPS = (
-    "take serve reserve wait leave settle owe ahead undo join configure pause close"
-    " refill look"
-).split()
+    "take",
+    "serve",
+    "reserve",
+    "wait",
+    "leave",
+    "settle",
+    "owe",
+    "ahead",
+    "undo",
+    "join",
+    "configure",
+    "pause",
+    "close",
+    "refill",
+    "look",
+)
 
 
 @pytest.mark.parametrize("rates", [SINGLE, DOUBLE], ids=["one rate", "two rates"])

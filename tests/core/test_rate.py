@@ -179,7 +179,7 @@ class TestRate:
         """
         rate = Rate(1, per=30 * 86_400, burst=10, counts="calls")
 
-        assert rate == pickle.loads(pickle.dumps(rate, protocol))  # noqa: S301 -- ours
+        assert rate == pickle.loads(pickle.dumps(rate, protocol))
 
 
 class TestSuccessors:

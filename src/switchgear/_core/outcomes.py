@@ -7,20 +7,16 @@ from __future__ import annotations
 import enum
 import inspect
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from switchgear.errors import CallNotPermitted
 
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+_One: TypeAlias = type[BaseException] | Callable[[Any], bool]
 
 #: What ``failure_on`` and ``ignore`` take.
-Matcher: TypeAlias = (
-    "type[BaseException] | Callable[[Any], bool]"
-    " | tuple[type[BaseException] | Callable[[Any], bool], ...]"
-)
+Matcher: TypeAlias = _One | tuple[_One, ...]
 
 
 class Outcome(enum.Enum):
