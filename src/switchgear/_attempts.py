@@ -219,41 +219,45 @@ class Circuit:
 # -- One call ------------------------------------------------------------------
 
 
-class Ending(Protocol):
-    """
-    Note how one call ended. Once.
-    """
+if TYPE_CHECKING:
 
-    def raised(self, error: BaseException) -> None:
+    class Ending(Protocol):
         """
-        Note that the call ended with *error*.
+        Note how one call ended. Once.
         """
 
-    def returned(self, result: Any) -> None:
+        def raised(self, error: BaseException) -> None:
+            """
+            Note that the call ended with *error*.
+            """
+
+        def returned(self, result: Any) -> None:
+            """
+            Note that the call ended with *result*.
+            """
+
+        def ended(self) -> None:
+            """
+            Note that an iteration ended: exhausted, or closed by its consumer.
+            """
+
+
+if TYPE_CHECKING:
+
+    class Attempt(Ending, Protocol):
         """
-        Note that the call ended with *result*.
+        Make one call: get it admitted, then note how it ended.
         """
 
-    def ended(self) -> None:
-        """
-        Note that an iteration ended: exhausted, or closed by its consumer.
-        """
+        def enter(self) -> None:
+            """
+            Return when the call may be made, or raise its refusal.
+            """
 
-
-class Attempt(Ending, Protocol):
-    """
-    Make one call: get it admitted, then note how it ended.
-    """
-
-    def enter(self) -> None:
-        """
-        Return when the call may be made, or raise its refusal.
-        """
-
-    async def enter_async(self) -> None:
-        """
-        Return when the call may be made, or raise its refusal.
-        """
+        async def enter_async(self) -> None:
+            """
+            Return when the call may be made, or raise its refusal.
+            """
 
 
 class Unjudged:

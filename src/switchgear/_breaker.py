@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear import _bypass
-from switchgear._breaker_settings import UNCHANGED, Settings, Unchanged
+from switchgear._breaker_settings import Settings
 from switchgear._clock import MONOTONIC, checked_clock
 from switchgear._core import circuit as core
 from switchgear._core.circuit import (
@@ -41,6 +41,7 @@ from switchgear._failure import sign, text_of, unchain
 from switchgear._instance import Instance
 from switchgear._permit import BYPASSED, Call, Guard, Permit, Refusal, check_failure
 from switchgear._record import Record, record
+from switchgear._unchanged import UNCHANGED, Unchanged
 from switchgear._validate import nanoseconds, optional_seconds
 from switchgear.errors import CircuitOpenError
 from switchgear.events import (

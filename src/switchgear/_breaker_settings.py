@@ -35,18 +35,6 @@ MAX_PROBES: Final = 1000
 MAX_FACTOR: Final = 1000.0
 
 
-class Unchanged:
-    """
-    Stand for a setting that is to stay as it is.
-    """
-
-    def __repr__(self) -> str:
-        return "<unchanged>"
-
-
-UNCHANGED: Final = Unchanged()
-
-
 @record
 class Settings(Record):
     """

@@ -86,16 +86,18 @@ T = TypeVar("T", RateLimiter, CircuitBreaker)
 OWN: Final = Own.BREAKER
 
 
-class Decorator(Protocol):
-    """
-    Protect a function and leave its type as it is.
-    """
+if TYPE_CHECKING:
 
-    def __call__(self, function: F, /) -> F:
+    class Decorator(Protocol):
         """
-        Return what stands in for *function*.
+        Protect a function and leave its type as it is.
         """
-        ...
+
+        def __call__(self, function: F, /) -> F:
+            """
+            Return what stands in for *function*.
+            """
+            ...
 
 
 def rate_limited(

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 
-class Forkable(Protocol):
-    """
-    Own something a forked child must not inherit.
-    """
+if TYPE_CHECKING:
 
-    def _after_fork(self) -> None:
+    class Forkable(Protocol):
         """
-        Replace locks, forget the parent's waiters. Runs in the child, alone.
+        Own something a forked child must not inherit.
         """
+
+        def _after_fork(self) -> None:
+            """
+            Replace locks, forget the parent's waiters. Runs in the child, alone.
+            """
 
 
 _tracked: WeakSet[Forkable] = WeakSet()

@@ -15,8 +15,6 @@ from switchgear._decision import ADMITTED, READY_MADE, Decision
 from switchgear._limiter_settings import (
     DEFAULT_BURST,
     DEFAULT_PACE,
-    UNCHANGED,
-    Unchanged,
     checked_max_waiters,
     checked_rates,
     first_rates,
@@ -26,6 +24,7 @@ from switchgear._limiter_settings import (
 from switchgear._limiter_snapshot import snapshot_of
 from switchgear._reservation import Reservation
 from switchgear._turnstile import Turnstile
+from switchgear._unchanged import UNCHANGED, Unchanged
 from switchgear._validate import nanoseconds, optional_seconds, text, whole
 from switchgear._validate import seconds as duration
 from switchgear.events import (

@@ -7,19 +7,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from switchgear._core.rate import Rate
+from switchgear._unchanged import UNCHANGED
 from switchgear._validate import MAX_RATE, MIN_RATE, real, whole
 
-
-class Unchanged:
-    """
-    Stand for a setting that is to stay as it is.
-    """
-
-    def __repr__(self) -> str:
-        return "<unchanged>"
-
-
-UNCHANGED: Final = Unchanged()
 
 _NOT_BOTH: Final = "rates is given instead of calls_per_second and burst, not with them"
 

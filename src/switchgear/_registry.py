@@ -31,41 +31,45 @@ if TYPE_CHECKING:
     from switchgear._core.windows import CountWindow, TimeWindow
 
 
-class LimiterDefinition(TypedDict, total=False):
-    """
-    Define a limiter: what :class:`RateLimiter` takes, and *max_keys*.
-    """
+if TYPE_CHECKING:
 
-    calls_per_second: float
-    burst: int
-    rates: Iterable[Rate]
-    max_waiters: int | None
-    clock: Clock | None
-    store: None
-    max_keys: int
+    class LimiterDefinition(TypedDict, total=False):
+        """
+        Define a limiter: what :class:`RateLimiter` takes, and *max_keys*.
+        """
+
+        calls_per_second: float
+        burst: int
+        rates: Iterable[Rate]
+        max_waiters: int | None
+        clock: Clock | None
+        store: None
+        max_keys: int
 
 
-class BreakerDefinition(TypedDict, total=False):
-    """
-    Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
-    """
+if TYPE_CHECKING:
 
-    threshold: int | None
-    cooldown: float
-    window: CountWindow | TimeWindow | None
-    slow_call_seconds: float | None
-    half_open_probes: int
-    successes_to_close: int
-    probe_timeout: float | None
-    cooldown_factor: float
-    max_cooldown: float | None
-    jitter: float
-    failure_on: Matcher
-    ignore: Matcher
-    failure_when: Callable[[Any], bool] | None
-    clock: Clock | None
-    store: None
-    max_keys: int
+    class BreakerDefinition(TypedDict, total=False):
+        """
+        Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
+        """
+
+        threshold: int | None
+        cooldown: float
+        window: CountWindow | TimeWindow | None
+        slow_call_seconds: float | None
+        half_open_probes: int
+        successes_to_close: int
+        probe_timeout: float | None
+        cooldown_factor: float
+        max_cooldown: float | None
+        jitter: float
+        failure_on: Matcher
+        ignore: Matcher
+        failure_when: Callable[[Any], bool] | None
+        clock: Clock | None
+        store: None
+        max_keys: int
 
 
 def caller() -> str:

@@ -58,54 +58,69 @@ RETRY = 10_000_000
 NOTHING = Sight(0, 0, NEVER)
 
 
-class Desk(Protocol):
-    """
-    Be looked at: what waiters need of a limiter.
-    """
+if TYPE_CHECKING:
 
-    def _look(self, place: Place, slept: int = 0) -> int:
+    class Desk(Protocol):
         """
-        Serve whoever is due; return nanoseconds until *place* is to look again.
-
-        Returns 0 if *place* was decided on. *slept* says that so many
-        nanoseconds were slept since the last look, whatever the clock says.
+        Be looked at: what waiters need of a limiter.
         """
 
-    def _expire(self, place: Place, sight: Sight, slept: int) -> Sight:
-        """
-        Refuse *place* if it is too late; return when it will be.
+        def _look(self, place: Place, slept: int = 0) -> int:
+            """
+            Serve whoever is due; return nanoseconds until *place* is to look again.
 
-        Returns :data:`NOTHING` if *place* was decided on. *slept* is how long
-        was slept since the *sight* returned last.
+            Returns 0 if *place* was decided on. *slept* says that so many
+            nanoseconds were slept since the last look, whatever the clock says.
+            """
+            ...
+
+        def _expire(self, place: Place, sight: Sight, slept: int) -> Sight:
+            """
+            Refuse *place* if it is too late; return when it will be.
+
+            Returns :data:`NOTHING` if *place* was decided on. *slept* is how long
+            was slept since the *sight* returned last.
+            """
+            ...
+
+        def _leave(self, place: Place, waiter: Waiter) -> None:
+            """
+            Give *place* up, before or after its turn, if it is *waiter*'s.
+            """
+            ...
+
+        def _dismiss(self, crew: Crew) -> None:
+            """
+            Forget *crew*: nobody of its loop waits any more.
+            """
+            ...
+
+    class Waiter(Protocol):
+        """
+        Be woken: the party that waits on a place.
         """
 
-    def _leave(self, place: Place, waiter: Waiter) -> None:
-        """
-        Give *place* up, before or after its turn, if it is *waiter*'s.
-        """
+        @property
+        def sight(self) -> Sight:
+            """
+            What it saw when it last looked.
+            """
+            ...
 
-    def _dismiss(self, crew: Crew) -> None:
-        """
-        Forget *crew*: nobody of its loop waits any more.
-        """
+        @sight.setter
+        def sight(self, sight: Sight) -> None: ...
 
+        def wake(self, place: Place) -> bool:
+            """
+            Say that *place* was decided on; answer whether anybody can hear it.
+            """
+            ...
 
-class Waiter(Protocol):
-    """
-    Be woken: the party that waits on a place.
-    """
-
-    sight: Sight
-
-    def wake(self, place: Place) -> bool:
-        """
-        Say that *place* was decided on; answer whether anybody can hear it.
-        """
-
-    def nudge(self, place: Place) -> bool:
-        """
-        Say that the turn comes earlier than the timer is set to.
-        """
+        def nudge(self, place: Place) -> bool:
+            """
+            Say that the turn comes earlier than the timer is set to.
+            """
+            ...
 
 
 class ThreadWaiter:
