@@ -232,7 +232,7 @@ RATIOS = (
         1.5,
         lambda: admitted(100, timed=in_two_threads, choose=statistics.median),
     ),
-    # Answers that tell of more than 255 tokens are built afresh for each call.
+    # Answers that tell of more than 1023 tokens are built afresh for each call.
     Line("try_acquire() / locked bucket, burst 10^6", 1.7, lambda: admitted(10**6)),
 )
 TIMES = (

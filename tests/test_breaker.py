@@ -12,6 +12,7 @@ import os
 import pickle
 import random
 import signal
+import sys
 import threading
 import warnings
 import weakref
@@ -26,7 +27,6 @@ from switchgear import (
     CircuitState,
     CountWindow,
     TimeWindow,
-    _bypass,
 )
 from switchgear._core.outcomes import Judge, Outcome
 from switchgear.events import (
@@ -40,6 +40,7 @@ from switchgear.events import (
     Event,
     Reconfigured,
 )
+from switchgear.testing import disabled
 
 
 CLOSED = CircuitState.CLOSED
@@ -1794,7 +1795,7 @@ class TestEvents:
 
 
 class TestDisabled:
-    def test_everything_is_admitted_and_nothing_counted(self, make, clock, monkeypatch):
+    def test_everything_is_admitted_and_nothing_counted(self, make, clock):
         """
         If protection is switched off, an open circuit lets calls through and
         hears nothing of them.
@@ -1804,22 +1805,71 @@ class TestDisabled:
         ]
         breakers += [make(1), make(1, window=CountWindow(1))]
         before = [breaker.snapshot() for breaker in breakers]
-        monkeypatch.setattr(_bypass, "active", 1)
 
-        for breaker in breakers:
-            assert not breaker.is_open
-            breaker.record_failure(Down())
-            permit = breaker.try_acquire()
-            assert permit
-            assert permit.failure(Down())
-            assert not permit.failure(Down())
-            if not breaker._closed:
+        with disabled():
+            for breaker in breakers:
+                assert not breaker.is_open
+                breaker._refuse_if_open()
+                breaker.record_failure(Down())
+                permit = breaker.try_acquire()
+                assert permit
+                assert permit.failure(Down())
+                assert not permit.failure(Down())
+                with breaker.guard():
+                    pass
                 with pytest.raises(Down), breaker.guard():
                     raise Down
-            breaker._record_quick(breaker._circuit.generation, None, Down())
+                breaker._record_quick(breaker._circuit.generation, None, Down())
 
-        monkeypatch.setattr(_bypass, "active", 0)
         assert before == [breaker.snapshot() for breaker in breakers]
+
+    def test_quick_path_is_closed_meanwhile(self, make):
+        """
+        If protection is switched off, calls of a closed circuit are not even
+        counted as admitted, whatever happens to it; afterwards they are again.
+        """
+        old = make(1)
+        with disabled():
+            new = make(1)
+            forced = make(1)
+            forced.force_open()
+            forced.reset()
+            changed = make(1, window=CountWindow(1))
+            changed.reconfigure(window=None)
+            breakers = [old, new, forced, changed]
+
+            assert [0] * 4 == [breaker._closed for breaker in breakers]
+            for breaker in breakers:
+                with breaker.guard():
+                    pass
+
+        assert [0] * 4 == [breaker.snapshot().admitted for breaker in breakers]
+        for breaker in breakers:
+            assert breaker._circuit.generation == breaker._closed
+            with breaker.guard():
+                pass
+        assert [1] * 4 == [breaker.snapshot().admitted for breaker in breakers]
+
+    def test_handler_that_uses_the_breaker_meanwhile_is_heard(self, make):
+        """
+        If a signal handler trips the circuit while the breaker takes notice
+        that protection is back, the quick path stays closed.
+        """
+        breaker = make(1)
+
+        def handler(frame, event, argument):
+            if event == "return" and frame.f_code.co_name == "_quick_generation":
+                sys.setprofile(None)
+                breaker.record_failure(Down())
+
+        sys.setprofile(handler)
+        try:
+            breaker._note_bypass()
+        finally:
+            sys.setprofile(None)
+
+        assert breaker.is_open
+        assert not breaker._closed
 
 
 class TestForDecorators:

@@ -1330,6 +1330,46 @@ class TestShortWay:
                 elif verb == "configure":
                     limiter.reconfigure(calls_per_second=tokens, burst=2 + tokens)
 
+    def test_closed_while_anybody_queues(self, monkeypatch):
+        """
+        If anybody queues, the short way is closed, tokens or not; a pause
+        closes it, too.
+        """
+        hand = Hand()
+        machine = SimpleNamespace(monotonic_ns=hand.monotonic_ns)
+        monkeypatch.setattr("switchgear._limiter.time", machine)
+        monkeypatch.setattr("switchgear._clock.time", machine)
+        limiter = RateLimiter(1, burst=5)
+        for _ in range(5):
+            limiter.try_acquire()
+        limiter.reserve(5)
+        hand.now += 3 * SECOND
+
+        assert (False, 3.0, 0) == limiter.try_acquire()
+
+        with pytest.raises(RateLimitExceeded):
+            limiter.wait(timeout=0)
+
+        hand.now += 7 * SECOND
+        limiter.pause(2)
+
+        assert (False, 2.0, 0) == limiter.try_acquire()
+
+    def test_fills_to_the_burst_and_no_further(self, monkeypatch):
+        """
+        If nobody asks for long, the burst is there, and not more.
+        """
+        hand = Hand()
+        machine = SimpleNamespace(monotonic_ns=hand.monotonic_ns)
+        monkeypatch.setattr("switchgear._limiter.time", machine)
+        monkeypatch.setattr("switchgear._clock.time", machine)
+        for ask in (RateLimiter.try_acquire, lambda limiter: limiter._take(1)):
+            limiter = RateLimiter(3, burst=5)
+            limiter.try_acquire()
+            hand.now += 10**6 * SECOND
+
+            assert 5 == sum(bool(ask(limiter)) for _ in range(9))
+
     def test_every_verb_takes_it(self):
         """
         If tokens are there, waiting takes the short way, too; if not, it waits.

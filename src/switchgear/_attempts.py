@@ -397,8 +397,6 @@ class TurnAndTrial(Trial):
 
     def _place(self) -> Reservation:
         breaker = self._breaker
-        if not breaker._closed and breaker.is_open:
-            # Raises, counts and tells of the refusal. If a slot came free in
-            # between, it is given back: the call is not being made yet.
-            breaker._admit().ignore()
+        if not breaker._closed:
+            breaker._refuse_if_open()
         return self._limiter.reserve(self._tokens, max_wait=self._timeout)

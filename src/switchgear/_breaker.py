@@ -266,6 +266,8 @@ class CircuitBreaker(Instance):
         self._mark = object()
         # Last: it makes the instance known, which must be whole by then.
         super().__init__(name)
+        # Protection may have been switched off before anybody could be told.
+        self._note_bypass()
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self._name!r}: {self._circuit.state.value}>"
@@ -534,6 +536,16 @@ class CircuitBreaker(Instance):
             raise self._error(permit._refusal)
         return permit
 
+    def _refuse_if_open(self) -> None:
+        """
+        Raise the refusal of a call that would be refused now. Takes no slot.
+        """
+        if _bypass.active:
+            return
+        refusal = self._ask_closely(Permit(self), self._now(), core.look)
+        if refusal is not None:
+            raise self._error(refusal)
+
     def _record_quick(
         self, generation: int, outcome: Outcome, error: BaseException | None
     ) -> None:
@@ -672,14 +684,16 @@ class CircuitBreaker(Instance):
             self._tick()
             return None
         try:
-            return self._ask_closely(call, now_ns)
+            return self._ask_closely(call, now_ns, core.admit)
         except BaseException:
             # Interrupted before its call: the place is given back.
             if call._lease:
                 self._record(IGNORED, call=call)
             raise
 
-    def _ask_closely(self, call: Call, now_ns: int) -> Refusal | None:
+    def _ask_closely(
+        self, call: Call, now_ns: int, decide: Callable[..., tuple[Step, core.Answer]]
+    ) -> Refusal | None:
         chance = self._chance() if self._policy.jitter else 0.5
         told: tuple[BaseException | None, str | None] = (None, None)
         while True:
@@ -687,7 +701,7 @@ class CircuitBreaker(Instance):
                 circuit, policy = self._circuit, self._policy
                 failure = self._last_failure
                 at_ns = max(now_ns, self._last_ns)
-                step, answer = core.admit(policy, circuit, at_ns, chance)
+                step, answer = decide(policy, circuit, at_ns, chance)
                 if told[0] is failure or not self._tells(step):
                     events = self._events_of(step, told[1])
                     refusal = None
@@ -704,7 +718,8 @@ class CircuitBreaker(Instance):
                     continue
             # Not under the lock: what an exception says is its author's code.
             told = (failure, text_of(failure))
-        if answer.admitted:
+        # Without a generation it was only a look.
+        if answer.generation:
             self._tick()
         if events:
             self._outbox.deliver()
@@ -1042,6 +1057,21 @@ class CircuitBreaker(Instance):
         )
         return (closed,)
 
+    def _note_bypass(self) -> None:
+        with self._lock:
+            while True:
+                circuit, policy = self._circuit, self._policy
+                bypassed = _bypass.active
+                closed = _quick_generation(policy, circuit)
+                # Nothing is called from here to the end: see _commit().
+                if (
+                    self._circuit is circuit
+                    and self._policy is policy
+                    and _bypass.active == bypassed
+                ):
+                    self._closed = closed
+                    break
+
     def _after_fork(self) -> None:
         super()._after_fork()
         circuit = core.orphaned(self._policy, self._circuit, self._last_ns)
@@ -1056,6 +1086,7 @@ def _quick_generation(policy: Policy, circuit: Circuit) -> int:
     """
     if (
         circuit.phase is CLOSED
+        and not _bypass.active
         and policy.ledger is None
         and policy.slow_ns is None
         and circuit.override in _QUICK_OVERRIDES

@@ -64,7 +64,7 @@ class Instance:
 
     def _note_bypass(self) -> None:
         """
-        Take notice that protection was switched off; see ``_bypass``.
+        Take notice that protection was switched off or on; see ``_bypass``.
         """
 
     def _after_fork(self) -> None:

@@ -167,10 +167,9 @@ class TestDisabled:
             assert 1 == _bypass.active
         assert 0 == _bypass.active
 
-    def test_instances_take_notice_when_protection_goes_off(self):
+    def test_instances_take_notice_when_protection_goes_off_and_on(self):
         """
-        If a block opens, every limiter and breaker is told, and once only;
-        that it is over they see for themselves.
+        If a block opens or closes, every limiter and breaker is told.
         """
         told = []
 
@@ -184,7 +183,7 @@ class TestDisabled:
         with disabled():
             assert [1] == told
 
-        assert [1] == told
+        assert [1, 0] == told
         assert "images" == instance.name
 
     def test_blocks_of_several_threads_overlap(self):

@@ -208,6 +208,19 @@ def fresh(
     return Circuit(CLOSED, override, generation, now_ns, books=books)
 
 
+def look(
+    policy: Policy, circuit: Circuit, now_ns: int, chance: float
+) -> tuple[Step, Answer]:
+    """
+    Decide on a call that is not made yet: an answer without a lease.
+    """
+    if circuit.override is FORCED_OPEN:
+        return Step(circuit), Answer(admitted=False)
+    step = due(policy, circuit, now_ns, chance)
+    left_ns = wait_ns(policy, step.circuit, now_ns)
+    return step, Answer(admitted=not left_ns, retry_ns=left_ns)
+
+
 def admit(
     policy: Policy, circuit: Circuit, now_ns: int, chance: float
 ) -> tuple[Step, Answer]:

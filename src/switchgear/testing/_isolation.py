@@ -131,10 +131,9 @@ class _Depth:
         """
         with self._lock:
             _bypass.active += by
-        if by > 0:
-            for owner in _fork.tracked():
-                if isinstance(owner, Instance):
-                    owner._note_bypass()  # noqa: SLF001 -- ours
+        for owner in _fork.tracked():
+            if isinstance(owner, Instance):
+                owner._note_bypass()  # noqa: SLF001 -- ours
 
     def _after_fork(self) -> None:
         self._lock = RLock()
