@@ -1877,6 +1877,69 @@ class TestForDecorators:
     What decorators use: the quick path, and permits judged by them.
     """
 
+    @pytest.mark.parametrize("where", [CLOSED, FORCED_CLOSED, OBSERVING])
+    def test_look_at_what_admits_says_nothing(self, make, clock, where):
+        """
+        If a call would be admitted, looking first changes and counts nothing.
+        """
+        breaker = in_state(make, clock, where)
+        before = breaker.snapshot()
+
+        assert breaker._refuse_if_open() is None
+        assert before == breaker.snapshot()
+
+    def test_look_at_what_would_be_open_admits(self, make, clock):
+        """
+        If a circuit only observes, a look at it refuses nothing.
+        """
+        breaker = in_state(make, clock, OBSERVING)
+        breaker.record_failure()
+        breaker.record_failure()
+
+        assert breaker._refuse_if_open() is None
+        assert 0 == breaker.snapshot().refused
+
+    @pytest.mark.parametrize("where", [OPEN, FORCED_OPEN])
+    def test_look_at_an_open_circuit_is_refused(self, make, clock, heard, where):
+        """
+        If a call would be refused, looking first is: counted, and told.
+        """
+        breaker = in_state(make, clock, where)
+        events = heard(breaker, CircuitRefused)
+
+        with pytest.raises(CircuitOpenError) as raised:
+            breaker._refuse_if_open()
+
+        assert where is raised.value.state
+        assert (10.0 if where is OPEN else None) == raised.value.retry_after
+        assert 1 == breaker.snapshot().refused
+        assert [where] == [event.state for event in events]
+
+    def test_look_takes_no_slot(self, make, clock):
+        """
+        If a probe may go through, looking first leaves its slot to the call,
+        and never counts as a probe that was given up.
+        """
+        breaker = make(1, 10.0)
+        breaker.record_failure()
+        clock.advance(10)
+        admitted = breaker.snapshot().admitted
+
+        for _ in range(5):
+            breaker._refuse_if_open()
+
+        after = breaker.snapshot()
+        assert (HALF_OPEN, 0, 0) == (after.state, after.probes_out, after.ignored)
+        assert admitted == after.admitted
+
+        permit = breaker.try_acquire()
+
+        assert permit
+        with pytest.raises(CircuitOpenError):
+            breaker._refuse_if_open()
+        permit.success()
+        assert CLOSED is state(breaker)
+
     def test_a_closed_circuit_without_measurements_has_a_quick_path(self, make, clock):
         """
         If calls need no measuring, ``_closed`` is the generation, else 0.
@@ -1992,12 +2055,17 @@ class TestIdle:
 
     def test_one_that_is_listened_to_is_not(self, make):
         """
-        If somebody subscribed to it, it must not be forgotten.
+        If somebody subscribed to it, it must not be forgotten; once nobody
+        listens any more, it may be.
         """
         breaker = make()
-        breaker.subscribe(print)
+        unsubscribe = breaker.subscribe(print)
 
         assert not breaker._idle()
+
+        unsubscribe()
+
+        assert breaker._idle()
 
 
 class TestBadArguments:

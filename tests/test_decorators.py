@@ -374,9 +374,10 @@ class TestArguments:
             ({"tokens": 1.5}, "tokens must be an int"),
             ({"timeout": -1}, "timeout must be at least 0"),
             ({"timeout": "1"}, "timeout must be a number"),
-            ({"key": []}, "unhashable"),
+            ({"key": []}, "key must be hashable"),
             ({"registry": "mine"}, "registry must be a Registry"),
             ({"calls_per_second": 0}, "calls_per_second must be"),
+            ({"rates": 5}, "rates must be a sequence of Rate"),
             ({"speed": 3}, "speed"),
         ],
     )
@@ -397,7 +398,7 @@ class TestArguments:
             ({"failure_on": 42}, "failure_on must be"),
             ({"failure_when": 42}, "failure_when must be"),
             ({"ignore": "all"}, "ignore must be"),
-            ({"key": {}}, "unhashable"),
+            ({"key": {}}, "key must be hashable"),
             ({"threshold": 0}, "threshold must be"),
             ({"treshold": 5}, "treshold"),
         ],
@@ -1382,27 +1383,33 @@ class TestBoth:
 
         assert 0 == registry.breaker("p").snapshot().admitted
 
-    def test_a_slot_that_came_free_in_between_is_given_back(self, both, registry):
+    def test_looking_at_the_circuit_takes_no_slot(self, both, registry, clock):
         """
-        If the circuit admits again right after it was seen to be open, the
-        call goes on to wait for its turn, holding no slot.
+        If a probe waits for its turn, the circuit has admitted nothing yet
+        and reopens for nobody; refused at its turn it has moved nothing.
         """
-        function = both(len, threshold=2)
-        breaker = registry.breaker("p")
+        function = both(len, threshold=1, cooldown=5.0)
+        breaker, limiter = registry.breaker("p"), registry.limiter("p")
+        limiter.try_acquire()
+        breaker.record_failure()
+        clock.advance(5)
+        before = breaker.snapshot()
 
-        class Hasty(type(breaker)):
-            __slots__ = ()
+        for _ in range(3):
+            limiter.close("test")
+            with pytest.raises(RateLimitExceeded):
+                function("")
+            limiter.reopen()
+            after = breaker.snapshot()
 
-            @property
-            def is_open(self):
-                self.force_closed("test")
-                return True
+            assert CircuitState.HALF_OPEN is after.state
+            assert (before.admitted, 0) == (after.admitted, after.ignored)
+            assert 0 == after.probes_out
 
-        breaker.force_open("test")
-        breaker.__class__ = Hasty
+        clock.advance(10)
 
         assert 0 == function("")
-        assert (2, 1) == (breaker.snapshot().admitted, breaker.snapshot().ignored)
+        assert CircuitState.CLOSED is breaker.snapshot().state
 
 
 class TestOrder:

@@ -42,6 +42,18 @@ class Picky(Exception):
         super().__init__(f"{code}:\n{detail}")
 
 
+class Mute(Exception):
+    """
+    Neither pickles nor says what it is.
+    """
+
+    def __str__(self):
+        raise ValueError
+
+    def __reduce__(self):
+        raise ValueError
+
+
 def facts(error):
     """
     Everything a handler may look at, comparable.
@@ -221,6 +233,7 @@ class TestCircuitOpenError:
         [
             (Picky(1, detail="no"), "Picky: 1: no"),
             (RuntimeError(lambda: None), "RuntimeError: <function"),
+            (Mute(), "Mute, which cannot be shown"),
         ],
     )
     def test_failure_that_cannot_be_pickled_arrives_as_text(self, failure, text):

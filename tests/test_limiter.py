@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from switchgear import (
@@ -27,7 +27,8 @@ from switchgear import (
     RateLimitExceeded,
     RateSnapshot,
 )
-from switchgear._limiter_settings import UNCHANGED
+from switchgear._unchanged import UNCHANGED
+from switchgear._waiting import Sight
 from switchgear.events import (
     LimiterClosed,
     LimiterPaused,
@@ -340,10 +341,14 @@ class TestWait:
         """
         limiter.reserve(3)
 
-        with pytest.raises(RateLimitExceeded) as caught:
-            limiter.wait(2, timeout=4.999)
+        for refused in (
+            lambda: limiter.reserve(2, max_wait=4.999),
+            lambda: limiter.wait(2, timeout=4.999),
+        ):
+            with pytest.raises(RateLimitExceeded) as caught:
+                refused()
 
-        assert 5.0 == caught.value.retry_after
+            assert 5.0 == caught.value.retry_after
 
     def test_turn_at_the_end_of_the_timeout(self, clock, limiter):
         """
@@ -371,9 +376,13 @@ class TestWait:
         for _ in range(most):
             limiter.reserve()
 
-        with pytest.raises(RateLimitExceeded, match=f"{most} wait already") as caught:
-            limiter.wait()
-        assert 1.0 + most == caught.value.retry_after
+        for refused in (limiter.reserve, limiter.wait):
+            with pytest.raises(
+                RateLimitExceeded, match=f"{most} wait already"
+            ) as caught:
+                refused()
+
+            assert 1.0 + most == caught.value.retry_after
 
         limiter.reconfigure(max_waiters=None)
 
@@ -672,10 +681,10 @@ class TestClose:
             assert math.inf == reservation.delay
 
         asyncio.run(main())
-        for verb in (limiter.wait, limiter.reserve):
+        clock.advance(9.0)
+        for verb in (limiter.reserve, limiter.wait):
             with pytest.raises(RateLimitExceeded, match="closed: shutting down"):
                 verb()
-        clock.advance(9.0)
 
         assert (False, None, 0) == limiter.try_acquire()
         assert "shutting down" == limiter.snapshot().closed
@@ -812,9 +821,12 @@ class TestSettings:
         """
         If a limiter is made from the settings of another, it has the same.
         """
-        settings = RateLimiter(**definition).settings()
+        limiter = RateLimiter(**definition)
+        settings = limiter.settings()
+        again = RateLimiter(**settings)
 
-        assert settings == RateLimiter(**settings).settings()
+        assert settings == again.settings()
+        assert limiter.snapshot() == again.snapshot()
 
 
 class TestReset:
@@ -906,7 +918,7 @@ class TestDisabled:
 
 
 class TestGuarantees:
-    @settings(max_examples=60)
+    @settings(max_examples=150)
     @given(
         st.sampled_from([Rate(3, burst=2), Rate(50), Rate(1, burst=5)]),
         st.lists(
@@ -920,6 +932,12 @@ class TestGuarantees:
             max_size=40,
         ),
     )
+    @example(
+        Rate(1, burst=5),
+        [("acquire", 3, 0), ("acquire", 2, 0)]
+        + [("reserve", 3, 0)] * 4
+        + [("jump", 1, 8)] * 2,
+    )
     def test_1_no_window_sees_more_than_the_bound(  # noqa: C901, PLR0912 -- verbs
         self, rate, plan
     ):
@@ -929,12 +947,13 @@ class TestGuarantees:
         """
         clock = ManualClock()
         limiter = RateLimiter(rates=[rate], clock=clock)
-        burst, pace, now = rate.burst, rate.calls_per_second, Fraction(0)
+        burst, pace = rate.burst, rate.calls_per_second
         log, reservations = [], []
         for verb, wanted, which in plan:
             tokens = min(wanted, rate.burst)
-            if verb == "acquire" and limiter.try_acquire(tokens):
-                log.append((now, tokens))
+            if verb == "acquire":
+                if limiter.try_acquire(tokens):
+                    log.append((limiter._last - limiter._epoch, tokens))
             elif verb == "reserve":
                 reservations.append(limiter.reserve(tokens))
             elif verb == "cancel" and reservations:
@@ -942,7 +961,7 @@ class TestGuarantees:
                 if reservation.delay:
                     reservation.cancel()
                 else:
-                    log.append((now, reservation.tokens))
+                    log.append((reservation._place.turned, reservation.tokens))
             elif verb == "pause":
                 limiter.pause(which / 10)
             elif verb == "back":
@@ -950,21 +969,21 @@ class TestGuarantees:
                 clock.jump(-which * 100)
                 limiter.snapshot()
             elif verb == "raise":
-                pace *= 1 + which / 10
+                pace *= 1 + which / 100
                 limiter.reconfigure(calls_per_second=pace)
             else:
-                now += Fraction(which) / 4
                 clock.jump(which / 4)
             for reservation in [one for one in reservations if not one.delay]:
                 reservations.remove(reservation)
-                log.append((now, reservation.tokens))
+                log.append((reservation._place.turned, reservation.tokens))
+        log.sort()
         for start, (begun, _) in enumerate(log):
             taken = 0
             for at, tokens in log[start:]:
                 taken += tokens
+                length = Fraction(at - begun + 2 * 10**6, SECOND)
 
-                # What is unattended was granted some time since the last look.
-                assert taken <= burst + pace * (at - begun + Fraction(9, 4))
+                assert taken <= burst + Fraction(pace) * length
 
     @pytest.mark.parametrize("rates", ODD, ids=repr)
     def test_2_retry_after_is_exact(self, clock, rates):
@@ -1216,6 +1235,22 @@ class TestGuarantees:
         for _ in range(100):
             assert 1.0 == limiter.try_acquire().retry_after
 
+    def test_6_a_stall_counts_once(self):
+        """
+        If several slept through the same stall of the clock, the longest of
+        their sleeps has passed, not the sum.
+        """
+        hand = Hand()
+        limiter = RateLimiter(1, burst=5, clock=hand)
+        sight = Sight(hand.now, 0, SECOND)
+
+        def look(slept):
+            return limiter._visit(lambda now, _: now, None, sight, slept)
+
+        assert [SECOND, SECOND, SECOND, 2 * SECOND] == [
+            look(slept) for slept in (SECOND, SECOND, SECOND // 2, 2 * SECOND)
+        ]
+
     def test_6_overtaken_by_a_signal_handler(self):
         """
         If a signal handler uses the limiter between a reading and its use,
@@ -1228,19 +1263,21 @@ class TestGuarantees:
         class Overtaken(Hand):
             def monotonic_ns(self):
                 # The outer reading is old by the time the handler returns.
-                reading = self.now
-                if self.handlers:
-                    self.handlers -= 1
+                reading, left = self.now, self.handlers
+                if left:
+                    self.handlers = 0
                     self.now += SECOND // 10
                     limiter.snapshot()
+                    self.handlers = left - 1
                 return reading
 
         for handlers in (1, 2, 3):
             limiter._clock = Overtaken()
-            limiter._clock.handlers = 0
-            limiter._clock.now = hand.now
-            limiter._clock.handlers = handlers
+            limiter._clock.now, limiter._clock.handlers = hand.now, handlers
             limiter.snapshot()
+
+            assert hand.now + handlers * SECOND // 10 == limiter._clock.now
+
             hand.now = limiter._clock.now
 
             assert hand.now - 10**12 == limiter._last - limiter._epoch
@@ -1369,6 +1406,17 @@ class TestShortWay:
             hand.now += 10**6 * SECOND
 
             assert 5 == sum(bool(ask(limiter)) for _ in range(9))
+
+    def test_a_refusal_leaves_it_open(self):
+        """
+        If somebody was refused, the short way is as open as before.
+        """
+        limiter = RateLimiter(1e-9)
+        limiter.try_acquire()
+        with pytest.raises(RateLimitExceeded):
+            limiter.reserve(max_wait=0)
+
+        assert limiter._floor == limiter._last
 
     def test_every_verb_takes_it(self):
         """

@@ -265,6 +265,8 @@ class TestAgreement:
             names.limiter("images", burts=1)
         with pytest.raises(TypeError, match="max_keys must be an int"):
             names.limiter("images", burst=1, max_keys="9")
+        with pytest.raises(TypeError, match="rates must be a sequence of Rate"):
+            names.limiter("images", rates=5)
 
     def test_rates_may_come_from_an_iterator(self, names):
         """
@@ -793,6 +795,17 @@ class TestPickle:
         for thing in (names.limiter("a", burst=1), names.counter("n"), *removed):
             with pytest.raises(TypeError, match="cannot be pickled or copied"):
                 pickle.dumps(thing)
+
+    def test_registries_themselves(self, names):
+        """
+        If a registry is pickled or copied, the default one arrives as what it
+        is there; another refuses.
+        """
+        assert registry is travelled(registry)
+        assert registry is copy.deepcopy(registry)
+        for travel in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="a Registry cannot be pickled"):
+                travel(names)
 
 
 class TestFork:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
-from switchgear.testing import ManualClock, disabled
+from switchgear.events import LoopBlocked
+from switchgear.testing import ManualClock, capture_events, disabled
 
 
 @pytest.fixture
@@ -430,7 +431,7 @@ class TestWait:
             await asyncio.sleep(0)
 
             with pytest.raises(RuntimeError, match="waited for already"):
-                reservation.wait()
+                reservation.wait(timeout=0)
             with pytest.raises(RuntimeError, match="waited for already"):
                 await reservation.wait_async()
 
@@ -483,6 +484,25 @@ class TestWait:
 
         with pytest.raises(RateLimitExceeded, match="shutting down"):
             reservation.wait()
+
+    def test_in_a_running_loop(self):
+        """
+        If a thread waits on it while its loop is running, it blocks that loop
+        until the turn, and an event says so, once.
+        """
+        limiter = RateLimiter(1000)
+        limiter.try_acquire()
+        first, second = limiter.reserve(), limiter.reserve()
+
+        async def main():
+            first.wait()
+            second.wait()
+
+        with capture_events(LoopBlocked) as events:
+            asyncio.run(main())
+
+        assert 0.0 == second.delay
+        assert 1 == len(events)
 
     @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, True, "1"])
     def test_bad_timeout(self, limiter, timeout):

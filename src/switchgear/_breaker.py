@@ -540,7 +540,10 @@ class CircuitBreaker(Instance):
         """
         Raise the refusal of a call that would be refused now. Takes no slot.
         """
-        if _bypass.active:
+        circuit = self._circuit
+        if _bypass.active or (
+            circuit.phase is CLOSED and circuit.override is not FORCED_OPEN
+        ):
             return
         refusal = self._ask_closely(Permit(self), self._now(), core.look)
         if refusal is not None:
@@ -607,7 +610,7 @@ class CircuitBreaker(Instance):
 
         That is: closed, no failure counted, and nobody listens to it alone.
         """
-        if self._streak or self._outbox._subscriptions is not None:
+        if self._streak or self._outbox.has_listeners():
             return False
         now_ns = self._now()
         with self._lock:

@@ -183,7 +183,8 @@ def circuit_protected(
     Works on what :func:`rate_limited` works on. For a generator the guard
     spans the iteration, from the first item asked for: an error on the way is
     a failure, and closing early is a success. A plain function that returns a
-    coroutine or a generator is judged by how that ends.
+    coroutine or a generator is judged by how that ends, if it did so when it
+    first returned; one that returns anything else, a future say, is done then.
 
     Args:
         breaker_or_name: A breaker, the ``Keyed`` ones if *key* is given, or
@@ -560,8 +561,11 @@ def _checked_key(key: Any) -> Callable[..., Hashable] | None:
         return None
     if callable(key):
         return _checked_function("key", key)
-    # Refused now if it cannot be one.
-    hash(key)
+    try:
+        hash(key)
+    except TypeError:
+        msg = f"key must be hashable, or a function of the arguments, not {key!r}"
+        raise TypeError(msg) from None
     return lambda *_, **__: key
 
 

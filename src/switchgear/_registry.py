@@ -7,6 +7,7 @@ from __future__ import annotations
 import enum
 import sys
 
+from collections.abc import Iterable
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from weakref import WeakSet
@@ -23,7 +24,7 @@ from switchgear.errors import ConfigurationError, UnknownNameError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from typing import Unpack
 
     from switchgear._clock import Clock
@@ -295,6 +296,15 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._entries)}>"
+
+    def __reduce__(self) -> str:
+        if self is registry:
+            return "registry"
+        msg = (
+            "a Registry cannot be pickled or copied: only the default one, and"
+            " what is named in it, can"
+        )
+        raise TypeError(msg)
 
     # Changing
 
@@ -643,8 +653,9 @@ def _kept(definition: dict[str, Any]) -> dict[str, Any]:
     Return a copy of *definition* that can be used again and again.
     """
     kept = dict(definition)
-    if kept.get("rates") is not None:
+    if isinstance(kept.get("rates"), Iterable):
         kept["rates"] = tuple(kept["rates"])
+    # What cannot be iterated over is refused where the limiter is made.
     return kept
 
 

@@ -259,5 +259,10 @@ def _portable(error: BaseException | None) -> BaseException | None:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
     except Exception:  # noqa: BLE001 -- whatever a foreign __reduce__ raises
-        return SwitchgearError(_one_line(f"{type(error).__name__}: {error}"))
+        title = type(error).__name__
+        try:
+            said = f": {_one_line(str(error))}"
+        except Exception:  # noqa: BLE001 -- whatever a foreign __str__ raises
+            said = ", which cannot be shown"
+        return SwitchgearError(f"{title}{said}")
     return error
