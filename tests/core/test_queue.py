@@ -887,6 +887,17 @@ class TestGiveBack:
         [(0, "book", 2, 0), (4 * SECOND, "book", 5, 0), (0, "undo", 1, 0)],
         0,
     )
+    @example(
+        [[Rate(1, burst=3)]],
+        [
+            (0, "book", 1, 0),
+            (0, "book", 1, 0),
+            (10 * MS, "book", 1, 0),
+            (0, "settle", 1, 0),
+            (0, "undo", 1, 1),
+        ],
+        0,
+    )
     def test_never_fuller_than_if_it_had_not_been_booked(  # noqa: C901 -- as above
         self, configs, plan, victim
     ):
@@ -967,6 +978,38 @@ class TestGiveBack:
         queue.undo(3 * SECOND, places[1])
 
         assert 0 == queue.available(3 * SECOND)
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_returns_count_for_those_that_follow(self, first):
+        """
+        If two bookings go back, in either order, the bucket is as full as if
+        neither had been made: what would have overflowed then is lost.
+        """
+        queue = queue_of(Rate(1, burst=3))
+        places = [booked(queue, 0, 1), booked(queue, 0, 1)]
+
+        assert queue.take(10 * MS, 1)
+
+        queue.undo(10 * MS, places[first])
+        queue.undo(10 * MS, places[1 - first])
+
+        assert [2] == levels(queue, 10 * MS)
+
+    def test_returns_count_across_a_reconfiguration(self):
+        """
+        If the rate changed since, one that goes back still leaves less room
+        for the other.
+        """
+        queue = queue_of(Rate(1, burst=3))
+        places = [booked(queue, 0, 1), booked(queue, 0, 1)]
+
+        assert queue.take(10 * MS, 1)
+
+        queue.reconfigure(10 * MS, Bucket(Rate(7, per=0.3, burst=3)))
+        queue.undo(10 * MS, places[0])
+        queue.undo(10 * MS, places[1])
+
+        assert Fraction(199, 100) < levels(queue, 10 * MS)[0] <= 2
 
     def test_exact_when_nothing_overflowed(self):
         """

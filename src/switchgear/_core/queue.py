@@ -101,6 +101,29 @@ class Room:
             room = room.next
         return left if previous is budget else carry_room(previous, left, budget)
 
+    def lower(self, budget: Budget, given: Any) -> None:
+        """
+        Note that so much of its booking went back into *budget*, the present one.
+
+        Had it never been booked, there would have been that much less room for
+        the others ever since.
+        """
+        room: Room | None = self
+        while room is not None:
+            then: Any = room.budget
+            less = given
+            if then is not budget:
+                # Rounded up, in the ticks of then.
+                parts = then.split(carry_room(budget, given, then))
+                less = then.join([part + 1 for part in parts])
+            while (least := room.least) is not None:
+                lowered = then.less(least, less)
+                # No call from here on: see the top of this file.
+                if room.least is least:
+                    room.least = lowered
+                    break
+            room = room.next
+
     def absorb(self, other: Room) -> None:
         """
         Take the place of *other*, the next one, besides its own.
@@ -637,7 +660,7 @@ class Queue:
         while place.status is Status.GRANTED and (undone or place.settled is None):
             budget, state, room = self.budget, self.state, place.room
             self._note_room(now)
-            after = state
+            after: Any = state
             if room is not None and actual > place.tokens:
                 after = budget.owe(state, now, actual - place.tokens)
             elif room is not None:
@@ -656,6 +679,10 @@ class Queue:
                     self.admitted -= 1
                 self._since = now
                 self._plan = None
+                if room is not None:
+                    # Last: started over, it would be done twice. A handler that
+                    # gives something back just now still has the old room.
+                    room.lower(budget, budget.less(state, after))
                 return True
         return False
 

@@ -136,6 +136,12 @@ class Bucket:
         """
         return min(one, other)
 
+    def less(self, one: int, other: int) -> int:
+        """
+        Return *one* less *other*, no less than nothing.
+        """
+        return max(0, one - other)
+
     def later(self, one: int, other: int) -> int:
         """
         Return the emptier of two states.
@@ -273,6 +279,12 @@ class Buckets:
         Return the lesser of two rooms, bucket by bucket.
         """
         return tuple(map(min, one, other))
+
+    def less(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+        """
+        Return *one* less *other*, no less than nothing, bucket by bucket.
+        """
+        return tuple([max(0, a - b) for a, b in zip(one, other, strict=True)])
 
     def later(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
         """
