@@ -118,7 +118,7 @@ class TestSignals:
         limiter = RateLimiter(rates=rates, clock=clock)
         taken = [0, 0]
         calls = count()
-        signals = count()
+        received = [0]
 
         def use(who):
             tokens = 1 + next(calls) % 3
@@ -138,22 +138,22 @@ class TestSignals:
                     assert 0 == limiter.snapshot().waiting
 
         def handler(number, frame):
-            next(signals)
+            received[0] += 1
             use(1)
             again(0.0003)
 
         handle(signal.SIGALRM, handler)
         again(0.0003)
-        deadline = time.monotonic() + PATIENCE
-        received = looks = 0
-        while received < 2000 and time.monotonic() < deadline:
+        # No deadline: a machine may stand still for longer than any.
+        while (before := received[0]) < 2000:
             for _ in range(50):
                 use(0)
-            received = next(signals) - looks
-            looks += 1
+            if received[0] == before:
+                # Ordered again: a signal that comes while one is being handled
+                # may be one with it.
+                again(0.0003)
         again(0)
 
-        assert received >= 2000
         assert 10**9 - sum(taken) == limiter.snapshot().available
 
     def test_handlers_that_re_enter_a_waiting_queue(self, handle):
