@@ -116,12 +116,8 @@ class Room:
                 # Rounded up, in the ticks of then.
                 parts = then.split(carry_room(budget, given, then))
                 less = then.join([part + 1 for part in parts])
-            while (least := room.least) is not None:
-                lowered = then.less(least, less)
-                # No call from here on: see the top of this file.
-                if room.least is least:
-                    room.least = lowered
-                    break
+            # Without a sample there is nothing to lower, with no room neither.
+            room.least = room.least and then.less(room.least, less)
             room = room.next
 
     def absorb(self, other: Room) -> None:
