@@ -5,8 +5,11 @@ What the tests of waiting share: threads and loops that report back.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+
+from functools import wraps
 
 
 #: How long to wait for what is certain to happen, in seconds.
@@ -113,3 +116,26 @@ def soon_enough(measure, limit, attempts=3):
             break
         best = min(best, measure())
     return best
+
+
+def untraced(test):
+    """
+    Run *test* without whoever traces lines, coverage for one.
+
+    Its tracer takes a lock at every call, and a signal handler may run inside:
+    with another thread tracing under the lock the handler wants, both wait for
+    ever. No line needs these tests to be covered.
+    """
+
+    @wraps(test)
+    def run(*args, **kwargs):
+        tracer, of_threads = sys.gettrace(), threading.gettrace()
+        sys.settrace(None)
+        threading.settrace(None)
+        try:
+            return test(*args, **kwargs)
+        finally:
+            threading.settrace(of_threads)
+            sys.settrace(tracer)
+
+    return run

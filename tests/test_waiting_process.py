@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from parties import PATIENCE, Party, queued, soon_enough, until
+from parties import PATIENCE, Party, queued, soon_enough, until, untraced
 
 from switchgear import Rate, RateLimiter
 from switchgear.errors import RateLimitExceeded
@@ -110,6 +110,7 @@ class TestSignals:
         ],
         ids=["one rate", "two rates"],
     )
+    @untraced
     def test_handlers_that_re_enter_lose_nothing(self, handle, clock, rates):
         """
         If a signal handler uses the limiter it interrupts, thousands of times
@@ -145,17 +146,18 @@ class TestSignals:
         handle(signal.SIGALRM, handler)
         again(0.0003)
         # No deadline: a machine may stand still for longer than any.
-        while (before := received[0]) < 2000:
+        while received[0] < 2000:
             for _ in range(50):
                 use(0)
-            if received[0] == before:
-                # Ordered again: a signal that comes while one is being handled
-                # may be one with it.
+            if signal.getitimer(signal.ITIMER_REAL) == (0, 0):
+                # CPython may overlook a signal that comes while it looks for
+                # one, until it looks the next time.
                 again(0.0003)
         again(0)
 
         assert 10**9 - sum(taken) == limiter.snapshot().available
 
+    @untraced
     def test_handlers_that_re_enter_a_waiting_queue(self, handle):
         """
         If a signal handler reserves, cancels and asks while threads queue and
