@@ -23,8 +23,8 @@ from switchgear import (
     CountWindow,
     TimeWindow,
 )
-from switchgear._breaker import _quick_generation
 from switchgear._core import circuit as core
+from switchgear._trip_unit import _quick_generation
 from switchgear.events import CircuitEvent
 
 

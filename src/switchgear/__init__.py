@@ -7,7 +7,8 @@ tests need is in :mod:`switchgear.testing`.
 
 from __future__ import annotations
 
-from switchgear._breaker import BreakerSnapshot, CircuitBreaker, WindowSnapshot
+from switchgear._breaker import CircuitBreaker
+from switchgear._breaker_snapshot import BreakerSnapshot, WindowSnapshot
 from switchgear._clock import Clock, TimerClock, TimerHandle
 from switchgear._core.rate import Rate
 from switchgear._core.windows import CountWindow, TimeWindow

@@ -17,10 +17,11 @@ from switchgear._instance import Instance
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from switchgear._breaker import CircuitBreaker, Permit
+    from switchgear._breaker import CircuitBreaker
     from switchgear._core.outcomes import Matcher
     from switchgear._keyed import Keyed
     from switchgear._limiter import RateLimiter
+    from switchgear._permit import Permit
     from switchgear._registry import Cell
     from switchgear._reservation import Reservation
 
