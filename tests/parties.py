@@ -118,6 +118,14 @@ def soon_enough(measure, limit, attempts=3):
     return best
 
 
+async def settled():
+    """
+    Let the loop do what is to be done now.
+    """
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 def untraced(test):
     """
     Run *test* without whoever traces lines, coverage for one.

@@ -79,7 +79,7 @@ class TestReadme:
             for language, line, text in blocks():
                 if language == "python":
                     # The line numbers of a failure are those of the file.
-                    exec(compile("\n" * line + text, README, "exec"), names)  # noqa: S102
+                    exec(compile("\n" * line + text, README, "exec"), names)  # noqa: S102 -- ours
                     ran += 1
                 elif language == "pycon":
                     check(parser.get_doctest(text, names, "README", str(README), line))

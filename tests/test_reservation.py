@@ -13,6 +13,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from parties import settled
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
 from switchgear.events import LoopBlocked
@@ -351,7 +352,7 @@ class TestWait:
                 task = group.create_task(second.wait_async())
                 await asyncio.sleep(0)
                 clock.advance(2.999999999)
-                await asyncio.sleep(0.001)
+                await settled()
 
                 assert not task.done()
 

@@ -8,7 +8,15 @@ import weakref
 
 import pytest
 
-from parties import PATIENCE, LoopParty, Party, queued, soon_enough, until
+from parties import (
+    PATIENCE,
+    LoopParty,
+    Party,
+    queued,
+    settled,
+    soon_enough,
+    until,
+)
 
 from switchgear import RateLimiter, _waiting
 from switchgear._core.queue import Place
@@ -37,14 +45,6 @@ async def started(*coroutines):
     tasks = [asyncio.ensure_future(one) for one in coroutines]
     await settled()
     return tasks
-
-
-async def settled():
-    """
-    Let the loop do what is to be done now.
-    """
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 def live_timers(loop):

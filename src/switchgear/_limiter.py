@@ -247,7 +247,7 @@ class RateLimiter(Turnstile):
         """
         length = duration("seconds", seconds)
 
-        def act(now: int, woken: list[Place]) -> None:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> None:
             until = now + nanoseconds(length)
             if until > self._queue.paused_until:
                 self._queue.pause(until)
@@ -288,7 +288,7 @@ class RateLimiter(Turnstile):
         Admit again after :meth:`close`; level and pause are what they would be.
         """
 
-        def act(now: int, woken: list[Place]) -> None:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> None:
             if self._queue.reopen():
                 self._put(LimiterReopened, now, limiter=self._name)
 
@@ -358,7 +358,7 @@ class RateLimiter(Turnstile):
 
         Settings stay, and so does the queue: its first ones go at once.
         """
-        self._visit(lambda now, woken: self._queue.refill(now))  # noqa: ARG005
+        self._visit(lambda now, _: self._queue.refill(now))
 
     def settings(self) -> dict[str, Any]:
         """

@@ -27,11 +27,12 @@ def record(cls: T) -> T:
     contents.pop("__dict__", None)
     contents.pop("__weakref__", None)
     contents["__slots__"] = own
-    contents["_names"] = (*cls._names, *own)  # type: ignore[attr-defined]
+    base: Any = cls
+    contents["_names"] = (*base._names, *own)  # noqa: SLF001 -- its own
     # One for each: a subclass would find what its base has cached.
     contents["__dataclass_fields__"] = _Fields()
-    made: Any = type(cls)(cls.__name__, cls.__bases__, contents)
-    return made  # type: ignore[no-any-return]
+    made: T = type(cls)(cls.__name__, cls.__bases__, contents)
+    return made
 
 
 class _Fields:

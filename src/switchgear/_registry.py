@@ -2,6 +2,8 @@
 Named instances: defined once, found everywhere.
 """
 
+# ruff: noqa: SLF001 -- a registry and what it holds know each other
+
 from __future__ import annotations
 
 import enum
@@ -77,7 +79,7 @@ def caller() -> str:
     """
     Return the place outside this library that is calling it: ``file:line``.
     """
-    frame = sys._getframe(1)  # noqa: SLF001 -- inspect.stack() reads files
+    frame = sys._getframe(1)  # inspect.stack() would read files
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -330,7 +332,7 @@ class Registry:
         for entry in removed:
             if entry is not None:
                 for thing in entry.things():
-                    thing._home = None  # noqa: SLF001 -- made for us
+                    thing._home = None
 
     def reset(self, name: str | None = None) -> None:
         """
@@ -499,15 +501,15 @@ class Registry:
     def _new_template(self, entry: _Entry) -> Keyed[Any]:
         def make(key: Hashable) -> Any:
             made = _build(entry.kind, None, entry.code)
-            made._name = f"{entry.name}[{shown_key(key)}]"  # noqa: SLF001 -- ours
+            made._name = f"{entry.name}[{shown_key(key)}]"
             return self._at_home(made, entry, "one", key)
 
         def pattern() -> Any:
             return _build(entry.kind, None, entry.code)
 
         template: Keyed[Any] = Keyed(make, max_keys=entry.settings["max_keys"])
-        template._name = entry.name  # noqa: SLF001 -- ours
-        template._pattern = pattern  # noqa: SLF001 -- made for us
+        template._name = entry.name
+        template._pattern = pattern
         return template
 
     def _at_home(self, thing: Any, entry: _Entry, *how: Any) -> Any:
@@ -515,7 +517,7 @@ class Registry:
         Let *thing* travel as its name, if it goes by a name everywhere.
         """
         if self is registry:
-            thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)  # noqa: SLF001
+            thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)
         return thing
 
     def _swap(self, entries: _Entries, outer: _Entries) -> None:
@@ -582,7 +584,7 @@ class _Entry:
         Return what was made under this name, keyed instances included.
         """
         template = self.template
-        keyed = [] if template is None else [template, *template._instances()]  # noqa: SLF001
+        keyed = [] if template is None else [template, *template._instances()]
         return keyed if self.instance is None else [self.instance, *keyed]
 
     def lower(self) -> dict[str, Any]:
@@ -633,11 +635,11 @@ def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:
         return registry.counter(name)
     if kind == "unique":
         return registry.unique(name, **definition)
-    registry._define(kind, name, definition, "unpickled")  # noqa: SLF001
-    entry = registry._entry(kind, name)  # noqa: SLF001 -- same module
+    registry._define(kind, name, definition, "unpickled")
+    entry = registry._entry(kind, name)
     if not how:
-        return registry._instance_of(entry)  # noqa: SLF001 -- same module
-    template = registry._template_of(entry)  # noqa: SLF001 -- same module
+        return registry._instance_of(entry)
+    template = registry._template_of(entry)
     return template if how == ("keyed",) else template[how[1]]
 
 

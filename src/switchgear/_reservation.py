@@ -2,6 +2,8 @@
 A place in the queue of a limiter, to be used later.
 """
 
+# ruff: noqa: SLF001 -- a reservation and its limiter know each other
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -52,7 +54,7 @@ class Reservation:
         Infinite if the turn will never come: cancelled before it, or sent
         away when the limiter was closed or its burst lowered.
         """
-        return self._limiter._delay(self._place)  # noqa: SLF001 -- of one piece
+        return self._limiter._delay(self._place)
 
     def wait(self, timeout: float | None = None) -> None:
         """
@@ -72,15 +74,15 @@ class Reservation:
         """
         limit = optional_seconds("timeout", timeout)
         limiter = self._limiter
-        limiter._wait_thread(self._place, limiter._join, limit)  # noqa: SLF001
+        limiter._wait_thread(self._place, limiter._join, limit)
 
-    async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- decides at once
         """
         Suspend the task until its turn; else as :meth:`wait`.
         """
         limit = optional_seconds("timeout", timeout)
         limiter = self._limiter
-        await limiter._wait_task(self._place, limiter._join, limit)  # noqa: SLF001
+        await limiter._wait_task(self._place, limiter._join, limit)
 
     def cancel(self) -> bool:
         """
@@ -92,7 +94,7 @@ class Reservation:
         Returns:
             Whether it decided: False once cancelled, settled or sent away.
         """
-        return self._limiter._cancel(self._place)  # noqa: SLF001
+        return self._limiter._cancel(self._place)
 
     def settle(self, actual: int) -> bool:
         """
@@ -109,7 +111,7 @@ class Reservation:
             Whether it decided: False once cancelled, settled or sent away.
         """
         actual = whole("actual", actual, minimum=0)
-        return self._limiter._settle(self._place, actual)  # noqa: SLF001
+        return self._limiter._settle(self._place, actual)
 
     def __enter__(self) -> Self:
         self.wait()

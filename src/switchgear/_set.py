@@ -351,8 +351,8 @@ class _AgedTable:
         """
         # No call in between, not even get(): the three belong together.
         version = self.version
-        bucket = self.buckets[hashed] if hashed in self.buckets else ()  # noqa: SIM401
-        turns = self.turns[hashed] if hashed in self.turns else ()  # noqa: SIM401
+        bucket = self.buckets[hashed] if hashed in self.buckets else ()  # noqa: SIM401 -- see above
+        turns = self.turns[hashed] if hashed in self.turns else ()  # noqa: SIM401 -- see above
         return version, bucket, turns
 
     def _oldest(self, turn: int) -> _Oldest:

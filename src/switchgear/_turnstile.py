@@ -313,7 +313,7 @@ class Turnstile(Instance):
         return alarm_at - now
 
     def _leave(self, place: Place, waiter: Waiter) -> None:
-        def act(now: int, woken: list[Place]) -> None:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> None:
             if place.waiter is waiter and not self._queue.leave(now, place):
                 self._queue.undo(now, place)
 
@@ -381,7 +381,7 @@ class Turnstile(Instance):
         """
         blocks = _is_thread(waiter) and _in_event_loop()
 
-        def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> int:
             queue = self._queue
             if _bypass.active:
                 place.status = Status.GRANTED
@@ -415,7 +415,7 @@ class Turnstile(Instance):
         """
         blocks = _is_thread(waiter) and _in_event_loop()
 
-        def act(now: int, woken: list[Place]) -> int:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> int:
             if place.status is not Status.QUEUED:
                 return 0
             # First: an interrupted wait gives back what is its own.
@@ -519,7 +519,7 @@ class Turnstile(Instance):
             raise RateLimitExceeded(self._name, None, "the reservation was cancelled")
 
     def _decide(self, tokens: int) -> Decision:
-        def act(now: int, woken: list[Place]) -> Decision:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> Decision:
             queue = self._queue
             if not _bypass.active and not queue.budget.fits(tokens):
                 self._check_open(now, tokens)
@@ -543,7 +543,7 @@ class Turnstile(Instance):
     # What reservations ask for
 
     def _delay(self, place: Place) -> float:
-        def act(now: int, woken: list[Place]) -> float:  # noqa: ARG001
+        def act(now: int, _: list[Place]) -> float:
             if place.status is Status.GRANTED:
                 return 0.0
             if place.status is Status.QUEUED:
@@ -586,7 +586,7 @@ class Turnstile(Instance):
 
     def _note_bypass(self) -> None:
         # Whoever leaves the queue looks whether the short way may be open.
-        self._visit(lambda now, woken: None)  # noqa: ARG005
+        self._visit(lambda _now, _woken: None)
 
     def _after_fork(self) -> None:
         super()._after_fork()

@@ -184,7 +184,7 @@ class CountLedger:
         """
         return Books(bytearray(self._size), EMPTY)
 
-    def current(self, books: Books, now_ns: int) -> Tally:  # noqa: ARG002
+    def current(self, books: Books, now_ns: int) -> Tally:  # noqa: ARG002 -- as above
         """
         Return the totals at *now_ns*: time takes nothing from this window.
         """
@@ -316,7 +316,7 @@ class TimeLedger:
         oldest = other.current(books, now_ns).at - SLICES + 1
         for held in books.slots:
             # A slice is as young as its last moment.
-            ended = ((held[0] + 1) * other._slice_ns - 1) // self._slice_ns  # noqa: SLF001
+            ended = ((held[0] + 1) * other._slice_ns - 1) // self._slice_ns  # noqa: SLF001 -- a window too
             number = min(ended, at)
             if held[0] >= oldest and number > at - SLICES:
                 moved = (number, *held[1:])
