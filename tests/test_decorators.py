@@ -26,6 +26,7 @@ import decorated
 import pytest
 
 from switchgear._breaker import CircuitBreaker
+from switchgear._core.rate import Rate
 from switchgear._decorators import (
     breaker_of,
     circuit_protected,
@@ -1013,6 +1014,57 @@ class TestFallback:
             function("")
         assert isinstance(error.value.__context__, CircuitOpenError)
         assert 0 == breaker.snapshot().failed
+
+
+class TestRefusedAfterTheWait:
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_everything_is_given_back(self, registry, is_async):
+        """
+        If the circuit opens while the turn is waited for, the call is given
+        back as well as the tokens: it was not made.
+        """
+        breaker = registry.breaker("both", threshold=1)
+        todo = [lambda: breaker.force_open("test")]
+
+        class Clock:
+            def monotonic_ns(self):
+                while armed and todo:
+                    todo.pop()()
+                return 10**12
+
+        armed = []
+        rates = [Rate(1, per=60, burst=2, counts="calls"), Rate(1, per=60, burst=9)]
+        limiter = registry.limiter("both", rates=rates, clock=Clock())
+        both = protected("both", tokens=3, registry=registry)
+
+        @both
+        def call():
+            raise AssertionError
+
+        @both
+        async def call_async():
+            raise AssertionError
+
+        armed.append(True)
+        with pytest.raises(CircuitOpenError):
+            asyncio.run(call_async()) if is_async else call()
+
+        assert [2, 9] == [one.available for one in limiter.snapshot().rates]
+
+    def test_rates_of_an_iterator_are_kept(self, registry):
+        """
+        If the rates of a definition come out of a generator, all of them are
+        there, and are so again.
+        """
+
+        @rate_limited(
+            "once", registry=registry, rates=(Rate(1, burst=n) for n in (2, 3))
+        )
+        def call():
+            return "in"
+
+        assert "in" == call()
+        assert 2 == len(registry.limiter("once").snapshot().rates)
 
 
 class TestJudgement:

@@ -11,7 +11,9 @@ import pickle
 import sys
 import threading
 
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -1583,6 +1585,65 @@ class TestReentrancy:
                     break
                 self.check(scene.limiter, least=0)
                 at += 1
+
+    @pytest.mark.parametrize("verb", ["wait", "reserve"])
+    @pytest.mark.parametrize(
+        "action",
+        [lambda one: one.close(), lambda one: one.reconfigure(burst=1)],
+        ids=["closed", "burst lowered"],
+    )
+    def test_nobody_enters_what_is_closed_or_too_small_meanwhile(self, verb, action):
+        """
+        If a signal handler closes the limiter, or lowers its burst, while
+        somebody is about to enter the queue, they are sent away.
+        """
+        at = 1
+        while True:
+            limiter = RateLimiter(1000.0, burst=3)
+            assert limiter.try_acquire(3)
+            call = partial(getattr(limiter, verb), 3)
+            more = True
+            with suppress(BurstExceeded):
+                more = interrupted(call, at, partial(action, limiter))
+            if not more:
+                break
+            assert 0 == limiter.snapshot().waiting
+            at += 1
+
+        assert at > 10
+
+    @pytest.mark.parametrize(
+        "leave",
+        [lambda one: one.cancel(), lambda one: one.wait(timeout=0) is None],
+        ids=["cancel", "wait"],
+    )
+    def test_a_turn_that_comes_meanwhile(self, leave):
+        """
+        If a signal handler notices that a reservation's turn has come while
+        its owner cancels it, that succeeds; while its owner comes to wait, it
+        is admitted, or its time is up.
+        """
+        at, answers = 1, []
+        while True:
+            hand = Hand()
+            limiter = RateLimiter(1.0, clock=hand)
+            limiter.wait()
+            reservation = limiter.reserve()
+
+            def noticed(hand=hand, limiter=limiter):
+                hand.now += 10**9
+                limiter.snapshot()
+
+            # Other refusals than RateLimitExceeded would get through.
+            done = []
+            call = partial(lambda one, done: done.append(leave(one)), reservation, done)
+            if not interrupted(call, at, noticed):
+                break
+            answers += done
+            at += 1
+
+        assert at > 10
+        assert {True} == set(answers)
 
     def check(self, limiter, least):
         """

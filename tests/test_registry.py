@@ -21,6 +21,7 @@ from switchgear import (
     ThreadSafeSet,
     UnknownNameError,
     _registry,
+    rate_limited,
     registry,
 )
 from switchgear._registry import Cell, caller
@@ -567,6 +568,22 @@ class TestChanging:
                 one.wait()
         assert breaker.try_acquire()
 
+    def test_close_reaches_what_was_never_used(self, names):
+        """
+        If the registry is closed before a name was ever used, whoever uses it
+        then is refused all the same; what is defined later is open.
+        """
+        names.configure({"limiters": {"tabled": {}}})
+        called = rate_limited("called", burst=2, registry=names)(lambda: "in")
+        keyed = rate_limited("keyed", key=str, burst=2, registry=names)(lambda _: "in")
+
+        names.close("shutting down")
+
+        for use in (called, lambda: keyed(1), names.limiter("tabled").wait):
+            with pytest.raises(RateLimitExceeded, match="shutting down"):
+                use()
+        assert names.limiter("later", burst=2).try_acquire()
+
     @pytest.mark.parametrize(
         ("definition", "change"),
         [
@@ -655,8 +672,9 @@ class TestCells:
         """
         cell = Cell("limiter", "a", {}, "here")
 
-        with pytest.raises(UnknownNameError):
-            names._resolve(cell)
+        for _ in range(2):
+            with pytest.raises(UnknownNameError):
+                names._resolve(cell)
         limiter = names.limiter("a", burst=1)
 
         assert limiter is names._resolve(cell)

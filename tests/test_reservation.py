@@ -5,8 +5,10 @@ Reservations, on a clock that stands still until it is moved.
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import math
+import pickle
 import weakref
 
 import pytest
@@ -15,9 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parties import settled
 
-from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
+from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded, registry
 from switchgear.events import LoopBlocked
-from switchgear.testing import ManualClock, capture_events, disabled
+from switchgear.testing import (
+    ManualClock,
+    capture_events,
+    disabled,
+    isolated_registry,
+)
 
 
 @pytest.fixture
@@ -133,6 +140,25 @@ class TestReserve:
             "<Reservation of 2 tokens from <RateLimiter: 1 tokens per 1 s, burst 5>:"
             " queued>"
         ) == repr(reservation)
+
+
+class TestCopies:
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+    def test_are_refused(self, copied):
+        """
+        If a reservation, or the permit of a call, is copied or pickled, that is
+        refused: two of them would count twice.
+        """
+        with isolated_registry():
+            reservation = registry.limiter("copied", burst=2).reserve()
+            permit = registry.breaker("copied", threshold=1).try_acquire()
+
+            with pytest.raises(TypeError, match="a Reservation cannot be pickled"):
+                copied(reservation)
+            with pytest.raises(TypeError, match="a Permit cannot be pickled"):
+                copied(permit)
+            with pytest.raises(TypeError, match="a Guard cannot be pickled"):
+                copied(registry.breaker("copied").guard())
 
 
 class TestDelay:

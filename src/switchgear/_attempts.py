@@ -384,7 +384,7 @@ class TurnAndTrial(Trial):
             turn.wait(self._timeout)
             super().enter()
         except BaseException:
-            turn.cancel()
+            turn._undo()
             raise
 
     async def enter_async(self) -> None:
@@ -393,7 +393,7 @@ class TurnAndTrial(Trial):
             await turn.wait_async(self._timeout)
             super().enter()
         except BaseException:
-            turn.cancel()
+            turn._undo()
             raise
 
     def _place(self) -> Reservation:

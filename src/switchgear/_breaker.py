@@ -320,9 +320,7 @@ class CircuitBreaker(TripUnit):
             for name, value in given.items()
             if not isinstance(value, Unchanged)
         }
-        while not self._reconfigured(wanted):
-            pass
-        self._outbox.deliver()
+        self._change(lambda own: (wanted, own | wanted.keys()))
 
     def settings(self) -> dict[str, Any]:
         """

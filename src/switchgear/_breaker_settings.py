@@ -22,7 +22,7 @@ from switchgear._validate import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from switchgear._core.outcomes import Matcher
     from switchgear._core.windows import Window
@@ -33,6 +33,43 @@ MAX_PROBES: Final = 1000
 
 #: The largest factor by which a cooldown may grow.
 MAX_FACTOR: Final = 1000.0
+
+
+def _threshold(value: Any) -> int | None:
+    return None if value is None else whole("threshold", value, minimum=1)
+
+
+def _window(value: Any) -> Window | None:
+    if value is not None and not isinstance(value, (CountWindow, TimeWindow)):
+        msg = (
+            "window must be a CountWindow, a TimeWindow or None,"
+            f" not {type(value).__name__}: {value!r}"
+        )
+        raise TypeError(msg)
+    window: Window | None = value
+    return window
+
+
+#: What checks each setting that can be checked by itself: returns the value as
+#: it is kept, or raises TypeError or ValueError.
+CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "cooldown": lambda value: seconds("cooldown", value, above=True),
+    "slow_call_seconds": lambda value: optional_seconds(
+        "slow_call_seconds", value, above=True
+    ),
+    "half_open_probes": lambda value: whole(
+        "half_open_probes", value, minimum=1, maximum=MAX_PROBES
+    ),
+    "successes_to_close": lambda value: whole("successes_to_close", value, minimum=1),
+    "probe_timeout": lambda value: optional_seconds("probe_timeout", value, above=True),
+    "cooldown_factor": lambda value: real(
+        "cooldown_factor", value, minimum=1.0, maximum=MAX_FACTOR
+    ),
+    "max_cooldown": lambda value: optional_seconds("max_cooldown", value, above=True),
+    "jitter": lambda value: fraction("jitter", value, above=False),
+    "threshold": _threshold,
+    "window": _window,
+}
 
 
 @record
@@ -56,44 +93,14 @@ class Settings(Record):
     failure_when: Callable[[Any], bool] | None
 
     def __post_init__(self) -> None:
-        checked: dict[str, object] = {
-            "cooldown": seconds("cooldown", self.cooldown, above=True),
-            "slow_call_seconds": optional_seconds(
-                "slow_call_seconds", self.slow_call_seconds, above=True
-            ),
-            "half_open_probes": whole(
-                "half_open_probes", self.half_open_probes, minimum=1, maximum=MAX_PROBES
-            ),
-            "successes_to_close": whole(
-                "successes_to_close", self.successes_to_close, minimum=1
-            ),
-            "probe_timeout": optional_seconds(
-                "probe_timeout", self.probe_timeout, above=True
-            ),
-            "cooldown_factor": real(
-                "cooldown_factor", self.cooldown_factor, minimum=1.0, maximum=MAX_FACTOR
-            ),
-            "max_cooldown": optional_seconds(
-                "max_cooldown", self.max_cooldown, above=True
-            ),
-            "jitter": fraction("jitter", self.jitter, above=False),
-        }
-        if self.threshold is not None:
-            checked["threshold"] = whole("threshold", self.threshold, minimum=1)
-        for name, value in checked.items():
+        for name, check in CHECKS.items():
             # The way a record initialises itself.
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, check(getattr(self, name)))
         self._check_together()
         self.judge()
 
     def _check_together(self) -> None:
-        window: Any = self.window
-        if window is not None and not isinstance(window, (CountWindow, TimeWindow)):
-            msg = (
-                "window must be a CountWindow, a TimeWindow or None,"
-                f" not {type(window).__name__}: {window!r}"
-            )
-            raise TypeError(msg)
+        window = self.window
         if self.threshold is None and window is None:
             msg = "threshold may be None only with a window: nothing could open it"
             raise ValueError(msg)

@@ -537,7 +537,7 @@ def _lookup_by_name(
     cell = Cell(_KINDS[kind], name, definition, caller(), keyed=key_of is not None)
     if definition:
         # Whoever imports the module learns of a mistake, not the first caller.
-        home._define(cell.kind, name, definition, cell.place)
+        home._define(cell.kind, name, cell.definition, cell.place)
     return Lookup(cell, home._resolve, key_of)
 
 

@@ -24,13 +24,15 @@ class Instance:
     Own a name, a lock and an outbox.
     """
 
-    __slots__ = ("__weakref__", "_home", "_lock", "_name", "_outbox")
+    __slots__ = ("__weakref__", "_home", "_lock", "_name", "_outbox", "_own")
 
     def __init__(self, name: str | None) -> None:
         self._name = instance_name("name", name)
         # Re-entrant: a signal handler may use the object it interrupts.
         self._lock = RLock()
         self._outbox = Outbox()
+        #: The settings changed at run time: what lies below leaves them alone.
+        self._own: frozenset[str] = frozenset()
         #: How to find this instance in another process; the registry knows.
         self._home: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
         _fork.track(self)
@@ -51,6 +53,11 @@ class Instance:
         See :func:`switchgear.subscribe`, which listens to all.
         """
         return self._outbox.subscribe(listener, *event_types)
+
+    def _check_like(self, pattern: Any) -> None:
+        """
+        Raise what going on with the settings of *pattern* would raise.
+        """
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if self._home is None:

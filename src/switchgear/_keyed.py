@@ -258,7 +258,7 @@ class Keyed(Instance, Generic[T]):
 
     def _order_closed(self, reason: str | None) -> None:
         with self._lock:
-            self._orders = _Orders(self._orders.changes, reason)
+            self._orders = self._orders._replace(closed=reason)
 
     def _make(self, key: Hashable) -> T:
         orders = self._orders
@@ -275,8 +275,8 @@ class Keyed(Instance, Generic[T]):
             # The container tells it of a fork.
             _fork.untrack(made)
             while self._orders is not orders:
-                orders = self._orders
-                _obey(slot, orders)
+                before, orders = orders, self._orders
+                _obey(slot, before, orders)
             del slot
             self._trim()
         return kept
@@ -403,6 +403,27 @@ class Keyed(Instance, Generic[T]):
         del doubles
         return True
 
+    def _configure_like(self, pattern: Any, *, forget: bool = False) -> None:
+        """
+        Go on with the settings of *pattern*, but for those changed at run time.
+
+        With *forget* those too. Instances made later do the same.
+        """
+        with self._lock:
+            changes = () if forget else self._orders.changes
+            self._orders = self._orders._replace(changes=changes, pattern=pattern)
+        for slot in self._all():
+            _configure_like(slot, pattern, forget=forget)
+
+    def _check_like(self, pattern: Any) -> None:
+        """
+        Raise what ``_configure_like`` would raise.
+        """
+        # What was changed for all may be in none that is there.
+        trial = _obeying(self._pattern(), self._orders) if self._pattern else pattern
+        for instance in (trial, *self._instances()):
+            instance._check_like(pattern)  # noqa: SLF001 -- ours
+
     def _note_bypass(self) -> None:
         for instance in self._instances():
             instance._note_bypass()  # noqa: SLF001 -- ours
@@ -441,13 +462,15 @@ class _Orders(NamedTuple):
 
     changes: tuple[dict[str, Any], ...]
     closed: str | None
+    #: Has the settings that lie below the changes; None: those it was made with.
+    pattern: Any = None
 
     def and_change(self, change: dict[str, Any]) -> _Orders:
         """
         Add *change*; earlier ones that it covers entirely are superseded.
         """
         kept = (old for old in self.changes if not old.keys() <= change.keys())
-        return _Orders((*kept, change), self.closed)
+        return self._replace(changes=(*kept, change))
 
 
 class _Silent(Outbox):
@@ -478,6 +501,8 @@ def _obeying(instance: Any, orders: _Orders) -> Any:
     fresh = instance._idle()  # noqa: SLF001 -- ours
     instance._outbox = _SILENT  # noqa: SLF001 -- ours
     try:
+        if orders.pattern is not None:
+            instance._configure_like(orders.pattern)  # noqa: SLF001 -- ours
         for change in orders.changes:
             instance.reconfigure(**change)
         if fresh:
@@ -493,10 +518,13 @@ def _obeying(instance: Any, orders: _Orders) -> Any:
 _NO_ORDERS = _Orders((), None)
 
 
-def _obey(slot: _Slot, orders: _Orders) -> None:
+def _obey(slot: _Slot, before: _Orders, orders: _Orders) -> None:
     """
     Do to an instance that is in use already what was done to all meanwhile.
     """
+    if orders.pattern is not before.pattern:
+        forget = len(orders.changes) < len(before.changes)
+        _configure_like(slot, orders.pattern, forget=forget)
     _reconfigure(slot, orders.changes)
     instance = slot.instance
     if orders.closed is not None:
@@ -507,13 +535,31 @@ def _obey(slot: _Slot, orders: _Orders) -> None:
 
 def _reconfigure(slot: _Slot, changes: tuple[dict[str, Any], ...]) -> None:
     """
+    Make all *changes* to the instance of *slot*.
+    """
+
+    def change(instance: Any) -> None:
+        for one in changes:
+            instance.reconfigure(**one)
+
+    _change(slot, change)
+
+
+def _configure_like(slot: _Slot, pattern: Any, *, forget: bool) -> None:
+    """
+    Change what lies below run time in the instance of *slot*.
+    """
+    _change(slot, lambda one: one._configure_like(pattern, forget=forget))  # noqa: SLF001 -- ours
+
+
+def _change(slot: _Slot, change: Callable[[Any], None]) -> None:
+    """
     Change the instance, and what a new one would have.
     """
     instance = slot.instance
     if instance is not None:
         alike = instance.settings() == slot.settings
-        for change in changes:
-            instance.reconfigure(**change)
+        change(instance)
         if alike:
             slot.settings = instance.settings()
 

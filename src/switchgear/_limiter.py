@@ -19,6 +19,7 @@ from switchgear._limiter_settings import (
     checked_rates,
     first_rates,
     next_rates,
+    rates_over,
     settings_of,
 )
 from switchgear._limiter_snapshot import snapshot_of
@@ -329,26 +330,23 @@ class RateLimiter(Turnstile):
             # Before the lock: it may be anything iterable.
             rates = checked_rates(rates)
 
+        given = {
+            "calls_per_second": calls_per_second,
+            "burst": burst,
+            "rates": rates,
+            "max_waiters": max_waiters,
+        }
+        own = {name for name, value in given.items() if value is not UNCHANGED}
+
         def act(now: int, woken: list[Place]) -> None:
-            before = self.settings()
-            new_rates = next_rates(self._rates, calls_per_second, burst, rates)
-            if not isinstance(max_waiters, Unchanged):
-                self._max_waiters = max_waiters
-            if new_rates != self._rates:
-                gone = self._queue.reconfigure(now, budget_of(new_rates))
-                self._rates = new_rates
-                self._queue.refused += len(gone)
-                woken += gone
-            after = self.settings()
-            changes = {
-                key: (before.get(key), after.get(key))
-                for key in {**before, **after}
-                if before.get(key) != after.get(key)
-            }
-            if changes:
-                self._put(
-                    Reconfigured, now, kind="limiter", name=self._name, changes=changes
-                )
+            woken += self._adopt(
+                now,
+                next_rates(self._rates, calls_per_second, burst, rates),
+                self._max_waiters
+                if isinstance(max_waiters, Unchanged)
+                else max_waiters,
+            )
+            self._own |= own
 
         self._visit(act)
 
@@ -382,6 +380,49 @@ class RateLimiter(Turnstile):
             for rate in self._rates
         )
         return f"<RateLimiter{name}: {shown}>"
+
+    def _configure_like(self, pattern: RateLimiter, *, forget: bool = False) -> None:
+        """
+        Go on with the settings of *pattern*, but for those changed at run time.
+
+        With *forget* those too. The pattern is new, and nobody else's.
+        """
+
+        def act(now: int, woken: list[Place]) -> None:
+            own = frozenset() if forget else self._own
+            woken += self._adopt(
+                now,
+                rates_over(pattern._rates, self._rates, own),
+                self._max_waiters if "max_waiters" in own else pattern._max_waiters,
+            )
+            self._own = own
+
+        self._visit(act)
+
+    def _adopt(
+        self, now: int, rates: tuple[Rate, ...], max_waiters: int | None
+    ) -> list[Place]:
+        """
+        Change the settings and tell it; return who is sent away by them.
+        """
+        before = self.settings()
+        gone: list[Place] = []
+        self._max_waiters = max_waiters
+        if rates != self._rates:
+            gone = self._queue.reconfigure(now, budget_of(rates))
+            self._rates = rates
+            self._queue.refused += len(gone)
+        after = self.settings()
+        changes = {
+            key: (before.get(key), after.get(key))
+            for key in {**before, **after}
+            if before.get(key) != after.get(key)
+        }
+        if changes:
+            self._put(
+                Reconfigured, now, kind="limiter", name=self._name, changes=changes
+            )
+        return gone
 
     def _take(self, tokens: int) -> bool:
         """

@@ -4,14 +4,19 @@ The settings of a limiter: checked, merged, and told.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from switchgear._core.rate import Rate
 from switchgear._unchanged import UNCHANGED
 from switchgear._validate import MAX_RATE, MIN_RATE, real, whole
 
 
-_NOT_BOTH: Final = "rates is given instead of calls_per_second and burst, not with them"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+#: What is wrong with giving both.
+NOT_BOTH: Final = "rates is given instead of calls_per_second and burst, not with them"
 
 _MOST_RATES: Final = 16
 
@@ -27,7 +32,7 @@ def first_rates(calls_per_second: Any, burst: Any, rates: Any) -> tuple[Rate, ..
     if rates is None:
         return (_pace(calls_per_second, burst),)
     if calls_per_second != DEFAULT_PACE or burst != DEFAULT_BURST:
-        raise ValueError(_NOT_BOTH)
+        raise ValueError(NOT_BOTH)
     return checked_rates(rates)
 
 
@@ -40,7 +45,7 @@ def next_rates(
     given = [one for one in (calls_per_second, burst) if one is not UNCHANGED]
     if rates is not UNCHANGED:
         if given:
-            raise ValueError(_NOT_BOTH)
+            raise ValueError(NOT_BOTH)
         return checked_rates(rates)
     if not given:
         return before
@@ -54,6 +59,23 @@ def next_rates(
     if burst is UNCHANGED:
         burst = rate.burst
     return (Rate(limit, per=per, burst=burst, counts=rate.counts),)
+
+
+def rates_over(
+    below: tuple[Rate, ...], now: tuple[Rate, ...], own: frozenset[str]
+) -> tuple[Rate, ...]:
+    """
+    Return the rates *below*, with what of those *now* was set at run time.
+    """
+    if own.isdisjoint({"calls_per_second", "burst", "rates"}):
+        return below
+    if "rates" in own or len(below) > 1 or len(now) > 1:
+        # Either form displaces the other as a whole.
+        return now
+    lower, upper = below[0], now[0]
+    paced = upper if "calls_per_second" in own else lower
+    burst = upper.burst if "burst" in own else lower.burst
+    return (Rate(paced.limit, per=paced.per, burst=burst, counts=lower.counts),)
 
 
 def settings_of(rates: tuple[Rate, ...], max_waiters: int | None) -> dict[str, Any]:
@@ -81,10 +103,17 @@ def checked_rates(rates: Any) -> tuple[Rate, ...]:
         if not isinstance(rate, Rate):
             msg = f"rates must hold nothing but Rate, not {rate!r}"
             raise TypeError(msg)
-    if not 0 < len(checked) <= _MOST_RATES:
-        msg = f"rates must hold 1 to {_MOST_RATES} rates, not {len(checked)}"
-        raise ValueError(msg)
+    check_count(len(checked))
     return checked
+
+
+def check_count(count: int) -> None:
+    """
+    Refuse *count* rates, if that is none or too many.
+    """
+    if not 0 < count <= _MOST_RATES:
+        msg = f"rates must hold 1 to {_MOST_RATES} rates, not {count}"
+        raise ValueError(msg)
 
 
 def checked_max_waiters(value: Any) -> int | None:
@@ -94,8 +123,29 @@ def checked_max_waiters(value: Any) -> int | None:
     return None if value is None else whole("max_waiters", value, minimum=0)
 
 
+def checked_pace(value: Any) -> float:
+    """
+    Return *value* as a number of calls per second.
+    """
+    return real("calls_per_second", value, minimum=MIN_RATE, maximum=MAX_RATE)
+
+
+def checked_burst(value: Any) -> int:
+    """
+    Return *value* as the capacity of a rate.
+    """
+    return Rate(DEFAULT_PACE, burst=value).burst
+
+
+#: What checks each setting by itself: returns the value as it is kept, or
+#: raises TypeError or ValueError.
+CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "calls_per_second": checked_pace,
+    "burst": checked_burst,
+    "rates": checked_rates,
+    "max_waiters": checked_max_waiters,
+}
+
+
 def _pace(calls_per_second: Any, burst: Any) -> Rate:
-    pace = real(
-        "calls_per_second", calls_per_second, minimum=MIN_RATE, maximum=MAX_RATE
-    )
-    return Rate(pace, burst=burst)
+    return Rate(checked_pace(calls_per_second), burst=burst)

@@ -20,7 +20,7 @@ from switchgear._validate import optional_seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Self
 
     from switchgear._breaker import CircuitBreaker
     from switchgear._core.outcomes import Judge
@@ -59,6 +59,10 @@ class Call:
         #: When it was admitted, None if nobody needs to know.
         self._start_ns: int | None = None
         self._decided = False
+
+    def __reduce__(self) -> NoReturn:
+        msg = f"a {type(self).__name__} cannot be pickled or copied: it reports once"
+        raise TypeError(msg)
 
     def _raised(self, error: BaseException, judge: Judge | None = None) -> None:
         """

@@ -31,8 +31,9 @@ def record(cls: T) -> T:
     contents["_names"] = (*base._names, *own)  # noqa: SLF001 -- its own
     # One for each: a subclass would find what its base has cached.
     contents["__dataclass_fields__"] = _Fields()
-    made: T = type(cls)(cls.__name__, cls.__bases__, contents)
-    return made
+    made: Any = type(cls)(cls.__name__, cls.__bases__, contents)
+    finished: T = made
+    return finished
 
 
 class _Fields:

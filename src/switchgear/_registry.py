@@ -10,13 +10,13 @@ import enum
 import sys
 
 from collections.abc import Iterable
+from os import fspath
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from weakref import WeakSet
 
-from switchgear import _fork
+from switchgear import _config, _fork
 from switchgear._breaker import CircuitBreaker
-from switchgear._core.rate import Rate
 from switchgear._counter import AtomicCounter
 from switchgear._keyed import MAX_KEYS, Keyed, shown_key
 from switchgear._limiter import RateLimiter
@@ -26,11 +26,13 @@ from switchgear.errors import ConfigurationError, UnknownNameError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from os import PathLike
     from typing import Unpack
 
     from switchgear._clock import Clock
     from switchgear._core.outcomes import Matcher
+    from switchgear._core.rate import Rate
     from switchgear._core.windows import CountWindow, TimeWindow
 
 
@@ -158,6 +160,8 @@ class Registry:
         #: What was defined outside of an isolated block: defined inside as
         #: well, unless the block says otherwise.
         self._outer: _Entries = {}
+        #: What lies between code and run time. Replaced as a whole.
+        self._layers = _NO_LAYERS
         _fork.track(self)
 
     # Looking up and defining
@@ -266,11 +270,18 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """
         Return every name that is defined, of whatever kind, in order.
+
+        Those that only a file or mapping defines included. (In the environment
+        a name cannot be told from others that look alike.)
         """
-        return tuple(sorted({name for _, name in list(self._entries)}))
+        known = [*list(self._entries), *self._layers.file]
+        return tuple(sorted({name for _, name in known}))
 
     def __contains__(self, name: object) -> bool:
-        return any((kind, name) in self._entries for kind in _KINDS)
+        return any(
+            (kind, name) in self._entries or (kind, name) in self._layers.file
+            for kind in _KINDS
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -308,11 +319,131 @@ class Registry:
         )
         raise TypeError(msg)
 
+    # Configuring
+
+    def load(self, path: str | PathLike[str]) -> Changes:
+        """
+        Read a TOML file, and the environment; apply both, also to what lives.
+
+        Tables ``[limiters.NAME]`` and ``[breakers.NAME]`` hold settings of
+        :class:`RateLimiter` and :class:`CircuitBreaker`, and *max_keys*. They
+        lie over what the code says, key by key, whichever came first; over
+        them lie the environment (``SWITCHGEAR_LIMITERS__IMAGES__BURST=3``) and
+        what was changed at run time. A name without code is made on look-up.
+        Another file lies over those loaded before; the same one replaces what
+        it said.
+
+        Live instances keep debt, queue, state and window. Threads may load at
+        once: what is loaded last holds.
+
+        Returns:
+            What changed: old and new value by key path, as in
+            ``{"limiters.images.burst": (1, 3)}``; None where there is none.
+
+        Raises:
+            ConfigurationError: Lists every problem, each with its key path.
+                Nothing is changed then.
+            OSError: If the file cannot be read.
+        """
+        source = fspath(path)
+        return self._configure({source: _config.read(source)})
+
+    def configure(self, tables: Mapping[str, Any]) -> Changes:
+        """
+        Apply *tables*, as :meth:`load` does a file: ``{"limiters": {...}}``.
+
+        Another call replaces what the one before said. The environment is
+        read as well.
+        """
+        return self._configure({_MAPPING: tables})
+
+    def reload(self) -> Changes:
+        """
+        Read the files and the environment again, as :meth:`load`.
+        """
+        return self._configure({})
+
+    def _configure(self, given: dict[str, Any]) -> Changes:
+        while True:
+            before = self._layers
+            tables = {
+                source: given[source]
+                if source in given
+                else (old if source == _MAPPING else _config.read(source))
+                for source, old in {**before.tables, **given}.items()
+            }
+            after, problems = _layers_of(tables)
+            for entry in self._sorted():
+                problems += self._problems_with(entry, after)
+            if problems:
+                raise ConfigurationError(problems)
+            with self._lock:
+                if self._layers is before:
+                    self._layers = after
+                    break
+        changes: dict[str, tuple[Any, Any]] = {}
+        # Those that were made since the problems were looked for as well.
+        for entry in self._sorted():
+            self._adopt(entry)
+        for kind, name in sorted({*before.file, *after.file, *self._entries.copy()}):
+            if kind in _DEFINABLE:
+                changes |= self._changes(kind, name, before, after)
+        return changes
+
+    def _changes(
+        self, kind: str, name: str, before: _Layers, after: _Layers
+    ) -> dict[str, tuple[Any, Any]]:
+        entry = self._entries.get((kind, name))
+        code = {} if entry is None else entry.code
+        old, new = (
+            _effective(kind, layers.over(kind, name, code))
+            if code or layers.know(kind, name)
+            else {}
+            for layers in (before, after)
+        )
+        return {
+            f"{kind}s.{name}.{key}": (old.get(key), new.get(key))
+            for key in {**old, **new}
+            if old.get(key) != new.get(key)
+        }
+
+    def _problems_with(self, entry: _Entry, layers: _Layers) -> list[str]:
+        """
+        Return why *entry* cannot go on with *layers*.
+        """
+        if not entry.definable or not entry.code:
+            return []
+        definition = layers.over(entry.kind, entry.name, entry.code)
+        try:
+            pattern = _build(entry.kind, None, definition)
+            for thing in entry.things():
+                thing._check_like(pattern)
+        except (TypeError, ValueError) as error:
+            return [f"{entry.kind}s.{entry.name}: {error}"]
+        return []
+
+    def _adopt(self, entry: _Entry, *, forget: bool = False) -> None:
+        """
+        Have what lives go on with the layers as they are.
+        """
+        if not entry.definable:
+            return
+        while True:
+            layers, code = self._layers, entry.code
+            definition = layers.over(entry.kind, entry.name, code)
+            pattern = _build(entry.kind, None, definition)
+            for thing in entry.things():
+                if isinstance(thing, Keyed):
+                    thing._max_keys = definition.get("max_keys", MAX_KEYS)
+                thing._configure_like(pattern, forget=forget)
+            if self._layers is layers and entry.code is code:
+                break
+
     # Changing
 
     def remove(self, name: str) -> None:
         """
-        Forget *name*, of whatever kinds it is.
+        Forget *name*, of whatever kinds it is; tables of files stay.
 
         Who holds an instance keeps it, but it has no name to be pickled by any
         more. Functions decorated with the name look it up again.
@@ -356,16 +487,19 @@ class Registry:
         Close every limiter: whoever waits gets ``RateLimitExceeded``.
 
         This is how a program shuts down its workers. Those of templates are
-        closed too, for keys to come as well.
+        closed too, for keys to come as well, and those that were defined but
+        never used. Names defined afterwards start open.
         """
-        for entry in self._sorted():
-            if entry.kind == "limiter":
-                for thing in entry.things():
-                    thing.close(reason)
+        for kind, name in sorted({*self._entries.copy(), *self._layers.file}):
+            if kind == "limiter":
+                entry = self._entry(kind, name)
+                # Made now if need be: who asks next is to find it closed.
+                self._instance_of(entry).close(reason)
+                self._template_of(entry).close(reason)
 
     def forget_changes(self, name: str) -> None:
         """
-        Return to the settings *name* was defined with.
+        Return to the settings of code, file and environment.
 
         What ``reconfigure`` changed at run time, on the instance or on the
         container of keyed ones, is taken back; debt, queue and state stay.
@@ -377,8 +511,7 @@ class Registry:
         if not entries:
             raise self._unknown(name, "limiter", "breaker")
         for entry in entries:
-            for thing in entry.things():
-                thing.reconfigure(**entry.lower())
+            self._adopt(entry, forget=True)
 
     # For decorators and tests
 
@@ -409,7 +542,42 @@ class Registry:
             return
         code = _kept(definition)
         entry = _Entry(kind, name, code, _settled(kind, code), place)
-        self._entries.setdefault((kind, name), entry).check_agreement(entry)
+        self._check_layers(entry)
+        there = self._entries.setdefault((kind, name), entry)
+        if there is not entry and self._took(there, entry):
+            self._adopt(there)
+        there.check_agreement(entry)
+
+    def _took(self, there: _Entry, entry: _Entry) -> bool:
+        """
+        Let *there* take its code from *entry* if it has none; say whether it did.
+        """
+        if not there.code and there.things() and entry.code.get("clock") is not None:
+            msg = (
+                f"{entry.kind}s.{entry.name}.clock: {entry.code['clock']!r}"
+                f" ({entry.place}) comes too late: it was looked up already"
+            )
+            raise ConfigurationError(msg)
+        with self._lock:
+            if there.code:
+                return False
+            there.code, there.settings = entry.code, entry.settings
+            there.place = entry.place
+            return True
+
+    def _check_layers(self, entry: _Entry) -> None:
+        """
+        Raise ConfigurationError if *entry* contradicts what lies over it.
+        """
+        layers = self._layers
+        try:
+            _settled(entry.kind, layers.over(entry.kind, entry.name, entry.code))
+        except (TypeError, ValueError) as error:
+            msg = (
+                f"{entry.kind}s.{entry.name}: {error}"
+                f" ({entry.place}, with {layers.described()} over it)"
+            )
+            raise ConfigurationError(msg) from error
 
     def _isolate(self) -> Callable[[], None]:
         """
@@ -417,11 +585,11 @@ class Registry:
 
         Definitions are inherited, instances are not.
         """
-        before, outer = self._entries, self._outer
-        self._swap({}, {**outer, **before})
+        before, outer, layers = self._entries, self._outer, self._layers
+        self._swap({}, {**outer, **before}, layers)
 
         def restore() -> None:
-            self._swap(before, outer)
+            self._swap(before, outer, layers)
 
         return restore
 
@@ -441,9 +609,13 @@ class Registry:
         entry = self._find(kind, name)
         if entry is None:
             outer = self._outer.get((kind, name))
-            if outer is None:
+            if outer is not None:
+                fresh = _Entry(kind, name, outer.code, outer.settings, outer.place)
+            elif self._layers.know(kind, name):
+                fresh = _Entry(kind, name, {}, {}, "")
+                self._check_layers(fresh)
+            else:
                 raise self._unknown(name, kind)
-            fresh = _Entry(kind, name, outer.code, outer.settings, outer.place)
             entry = self._entries.setdefault((kind, name), fresh)
         return entry
 
@@ -468,7 +640,7 @@ class Registry:
     def _unknown(self, name: str, *kinds: str) -> UnknownNameError:
         from difflib import get_close_matches
 
-        there = [*self._entries, *self._outer]
+        there = [*self._entries, *self._outer, *self._layers.file]
         known = sorted({known for kind, known in there if kind in kinds})
         return UnknownNameError(
             " or ".join(kinds), name, get_close_matches(name, known)
@@ -482,32 +654,41 @@ class Registry:
         return self._entries.setdefault((entry.kind, entry.name), entry)
 
     def _instance_of(self, entry: _Entry) -> Any:
-        if entry.instance is None:
+        while entry.instance is None:
             # Outside the lock: what a racing creator makes is dropped again.
-            made = self._at_home(_build(entry.kind, entry.name, entry.code), entry)
+            layers, code = self._layers, entry.code
+            definition = layers.over(entry.kind, entry.name, code)
+            made = self._at_home(_build(entry.kind, entry.name, definition), entry)
             with self._lock:
-                if entry.instance is None:
+                current = self._layers is layers and entry.code is code
+                if current and entry.instance is None:
                     entry.instance = made
         return entry.instance
 
     def _template_of(self, entry: _Entry) -> Keyed[Any]:
-        if entry.template is None:
+        while entry.template is None:
+            layers, code = self._layers, entry.code
             made: Keyed[Any] = self._at_home(self._new_template(entry), entry, "keyed")
             with self._lock:
-                if entry.template is None:
+                current = self._layers is layers and entry.code is code
+                if current and entry.template is None:
                     entry.template = made
         return entry.template
 
     def _new_template(self, entry: _Entry) -> Keyed[Any]:
+        def definition() -> dict[str, Any]:
+            return self._layers.over(entry.kind, entry.name, entry.code)
+
         def make(key: Hashable) -> Any:
-            made = _build(entry.kind, None, entry.code)
+            made = _build(entry.kind, None, definition())
             made._name = f"{entry.name}[{shown_key(key)}]"
             return self._at_home(made, entry, "one", key)
 
         def pattern() -> Any:
-            return _build(entry.kind, None, entry.code)
+            return _build(entry.kind, None, definition())
 
-        template: Keyed[Any] = Keyed(make, max_keys=entry.settings["max_keys"])
+        max_keys = definition().get("max_keys", MAX_KEYS)
+        template: Keyed[Any] = Keyed(make, max_keys=max_keys)
         template._name = entry.name
         template._pattern = pattern
         return template
@@ -520,9 +701,10 @@ class Registry:
             thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)
         return thing
 
-    def _swap(self, entries: _Entries, outer: _Entries) -> None:
+    def _swap(self, entries: _Entries, outer: _Entries, layers: _Layers) -> None:
         with self._lock:
             before, self._entries, self._outer = self._entries, entries, outer
+            self._layers = layers
             for entry in before.values():
                 entry.empty_cells()
 
@@ -531,6 +713,69 @@ class Registry:
 
 
 _KINDS = ("limiter", "breaker", "counter", "unique")
+_DEFINABLE = ("limiter", "breaker")
+
+#: Where the tables of ``configure`` are kept.
+_MAPPING = "mapping"
+
+#: What a load changed: old and new value by key path.
+Changes: TypeAlias = dict[str, tuple[Any, Any]]
+
+
+class _Layers(NamedTuple):
+    """
+    Hold what lies between code and run time.
+    """
+
+    #: What each file, and the mapping, says, in the order they came.
+    tables: dict[str, Any]
+    #: The same, checked and merged.
+    file: _config.Layer
+    #: The names in it are those of environment variables.
+    environment: _config.Layer
+
+    def over(self, kind: str, name: str, code: dict[str, Any]) -> dict[str, Any]:
+        """
+        Return the definition of *name* with these layers over *code*.
+        """
+        file = self.file.get((kind, name), {})
+        if not self.environment:
+            return _config.merged(kind, code, file) if file else code
+        variables = self.environment.get((kind, _config.normalised(name)), {})
+        return _config.merged(kind, code, file, variables)
+
+    def know(self, kind: str, name: str) -> bool:
+        """
+        Answer whether there is a table for *name*, be it empty.
+        """
+        return (kind, name) in self.file or (
+            (kind, _config.normalised(name)) in self.environment
+        )
+
+    def described(self) -> str:
+        """
+        Say where they come from.
+        """
+        return ", ".join([*self.tables, *(["environment"] if self.environment else [])])
+
+
+_NO_LAYERS = _Layers({}, {}, {})
+
+
+def _layers_of(tables: dict[str, Any]) -> tuple[_Layers, list[str]]:
+    """
+    Return the layers that *tables* and the environment make, and all problems.
+    """
+    from os import environ
+
+    file: _config.Layer = {}
+    variables, problems = _config.environment(environ)
+    for source, one in tables.items():
+        layer, more = _config.layer_of(one, source)
+        problems = [*problems, *more]
+        for key, settings in layer.items():
+            file[key] = _config.merged(key[0], file.get(key, {}), settings)
+    return _Layers(tables, file, variables), problems
 
 
 class _Entry:
@@ -538,8 +783,8 @@ class _Entry:
     Hold what is known under one name for one kind.
 
     Settings come in layers, merged key by key: code, then file, then
-    environment, then run time. The topmost is kept by the instances
-    themselves: it is where they differ from :meth:`lower`.
+    environment, then run time. The registry keeps the two in the middle, for
+    all names; the instances themselves keep the topmost.
     """
 
     __slots__ = (
@@ -577,7 +822,7 @@ class _Entry:
         """
         Whether it is a limiter or breaker.
         """
-        return self.kind in {"limiter", "breaker"}
+        return self.kind in _DEFINABLE
 
     def things(self) -> list[Any]:
         """
@@ -586,18 +831,6 @@ class _Entry:
         template = self.template
         keyed = [] if template is None else [template, *template._instances()]
         return keyed if self.instance is None else [self.instance, *keyed]
-
-    def lower(self) -> dict[str, Any]:
-        """
-        Return what the layers below run time say, as ``reconfigure`` takes it.
-        """
-        settings = _build(self.kind, None, self.code).settings()
-        if "calls_per_second" in settings:
-            # As rates, which a limiter with several takes as well.
-            pace, burst = settings.pop("calls_per_second"), settings.pop("burst")
-            settings["rates"] = (Rate(pace, burst=burst),)
-        lower: dict[str, Any] = settings
-        return lower
 
     def check_agreement(self, other: _Entry) -> None:
         """
@@ -635,7 +868,8 @@ def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:
         return registry.counter(name)
     if kind == "unique":
         return registry.unique(name, **definition)
-    registry._define(kind, name, definition, "unpickled")
+    if definition:
+        registry._define(kind, name, definition, "unpickled")
     entry = registry._entry(kind, name)
     if not how:
         return registry._instance_of(entry)
@@ -671,6 +905,18 @@ def _settled(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
         "clock": definition.get("clock"),
         "max_keys": whole("max_keys", max_keys, minimum=1),
     }
+
+
+def _effective(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the settings that *definition* comes to, as far as it comes to any.
+    """
+    try:
+        return _settled(kind, definition)
+    except (TypeError, ValueError):
+        # Code that is still to come may make sense of it; if not, the look-up
+        # says so.
+        return definition
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

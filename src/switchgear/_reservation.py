@@ -13,7 +13,7 @@ from switchgear._validate import optional_seconds, whole
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Self
 
     from switchgear._core.queue import Place
     from switchgear._limiter import RateLimiter
@@ -112,6 +112,16 @@ class Reservation:
         """
         actual = whole("actual", actual, minimum=0)
         return self._limiter._settle(self._place, actual)
+
+    def _undo(self) -> None:
+        """
+        Take everything back, for a call that is not made: its charge as a call, too.
+        """
+        self._limiter._undo(self._place)
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a Reservation cannot be pickled or copied: its place is one"
+        raise TypeError(msg)
 
     def __enter__(self) -> Self:
         self.wait()

@@ -383,14 +383,55 @@ class TripUnit(Instance):
         self._outbox.deliver()
         del failure
 
-    def _reconfigured(self, wanted: dict[str, Any]) -> bool:
+    def _configure_like(self, pattern: TripUnit, *, forget: bool = False) -> None:
         """
-        Try to change what is *wanted*; return False if others came first.
+        Go on with the settings of *pattern*, but for those changed at run time.
+
+        With *forget* those too.
+        """
+
+        def plan(own: frozenset[str]) -> tuple[dict[str, Any], frozenset[str]]:
+            if forget:
+                own = frozenset()
+            below = pattern._settings.as_dict()
+            return {name: below[name] for name in below if name not in own}, own
+
+        self._change(plan)
+
+    def _check_like(self, pattern: TripUnit) -> None:
+        """
+        Raise what ``_configure_like`` would raise.
+        """
+        from dataclasses import replace
+
+        own = {name: getattr(self._settings, name) for name in self._own}
+        replace(pattern._settings, **own)
+
+    def _change(
+        self, plan: Callable[[frozenset[str]], tuple[dict[str, Any], frozenset[str]]]
+    ) -> None:
+        """
+        Go on with other settings.
+
+        *plan* is given the names of those changed at run time, and returns the
+        new settings, and the names of those that are then.
+        """
+        while not self._changed(plan):
+            pass
+        self._outbox.deliver()
+
+    def _changed(
+        self, plan: Callable[[frozenset[str]], tuple[dict[str, Any], frozenset[str]]]
+    ) -> bool:
+        """
+        Try to change what is planned; return False if others came first.
         """
         from dataclasses import replace
 
         # Validation and comparisons run code of the user's: before the lock.
         before = self._settings
+        # After the settings: who changes it changes those, and is noticed.
+        wanted, own = plan(self._own)
         after = replace(before, **wanted)
         changes = before.changes_to(after)
         policy, judge = after.policy(), self._judge
@@ -418,6 +459,7 @@ class TripUnit(Instance):
             ):
                 return False
             self._settings = after
+            self._own = own
             self._judge = judge
             self._policy = policy
             self._circuit = adapted

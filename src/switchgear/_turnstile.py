@@ -383,23 +383,26 @@ class Turnstile(Instance):
 
         def act(now: int, _: list[Place]) -> int:
             queue = self._queue
-            if _bypass.active:
-                place.status = Status.GRANTED
-                return 0
-            self._check_open(now, place.tokens)
-            if queue.take(now, place.tokens, None if waiter else place):
-                return 0
-            left = queue.turn(now, place.tokens) - now
-            if timeout is not None and left > nanoseconds(timeout):
-                self._refuse(
-                    now, place.tokens, left, f"the turn is not within {timeout:g} s"
-                )
-            waiting = len(queue.places)
-            if self._max_waiters is not None and waiting >= self._max_waiters:
-                self._refuse(now, place.tokens, left, f"{waiting} wait already")
-            # Before it enters: an interrupted wait gives back what is its own.
-            place.waiter = waiter
-            queue.enter(now, place)
+            while True:
+                if _bypass.active:
+                    place.status = Status.GRANTED
+                    return 0
+                budget = queue.budget
+                self._check_open(now, place.tokens)
+                if queue.take(now, place.tokens, None if waiter else place):
+                    return 0
+                left = queue.turn(now, place.tokens) - now
+                if timeout is not None and left > nanoseconds(timeout):
+                    self._refuse(
+                        now, place.tokens, left, f"the turn is not within {timeout:g} s"
+                    )
+                waiting = len(queue.places)
+                if self._max_waiters is not None and waiting >= self._max_waiters:
+                    self._refuse(now, place.tokens, left, f"{waiting} wait already")
+                # Before it enters: an interrupted wait gives back what is its own.
+                place.waiter = waiter
+                if queue.enter(now, place, budget):
+                    break
             self._attend(now, place, waiter, timeout, left)
             if blocks:
                 self._say_blocked(now)
@@ -420,6 +423,9 @@ class Turnstile(Instance):
                 return 0
             # First: an interrupted wait gives back what is its own.
             if not self._queue.attend(now, place, waiter):
+                if place not in self._queue.places:
+                    # Decided in this very moment, by a signal handler.
+                    return 0
                 msg = "this reservation is being waited for already"
                 raise RuntimeError(msg)
             left = self._queue.turn_of(place) - now
@@ -559,10 +565,19 @@ class Turnstile(Instance):
         def act(now: int, woken: list[Place]) -> bool:
             if place.status is Status.QUEUED and place.settled is None:
                 woken.append(place)
-                return self._queue.leave(now, place)
+                if self._queue.leave(now, place):
+                    return True
+                # Granted in this very moment, by a visit of a signal handler.
             return self._queue.settle(now, place, 0)
 
         return self._visit(act)
+
+    def _undo(self, place: Place) -> None:
+        def act(now: int, _: list[Place]) -> None:
+            if not self._queue.leave(now, place):
+                self._queue.undo(now, place)
+
+        self._visit(act)
 
     # Small matters
 

@@ -155,7 +155,7 @@ def enter(queue, now, tokens=1, *, waiter=None, deadline=None):
     place = Place(tokens, waiter)
     if deadline is not None:
         place.deadline = deadline
-    queue.enter(now, place)
+    queue.enter(now, place, queue.budget)
     return place
 
 
@@ -469,7 +469,7 @@ class TestBound:
                 if queue.take(now, tokens, place if verb == "book" else None):
                     note(place, now)
             elif verb in {"reserve", "wait"} and fits:
-                queue.enter(now, place)
+                queue.enter(now, place, queue.budget)
             elif verb == "cancel" and queue.places:
                 queue.leave(now, list(queue.places)[which % len(queue.places)])
             elif verb == "pause":
@@ -567,7 +567,7 @@ class TestRetryAfter:
                 elif verb == "settle" and queue.places:
                     queue.settle(now, list(queue.places)[-1], which)
                 elif queue.budget.fits(many) and not queue.take(now, many, place):
-                    queue.enter(now, place)
+                    queue.enter(now, place, queue.budget)
                 serve_on_time(queue, now)
             if not queue.budget.fits(tokens):
                 return
@@ -1432,13 +1432,13 @@ class Scene:
 
     def reserve(self):
         self.queue.turn(0, 1)
-        self.queue.enter(0, self.newcomer())
+        self.queue.enter(0, self.newcomer(), self.queue.budget)
         self.queue.front()
 
     def wait(self):
         self.queue.front()
         self.queue.turn(0, 1)
-        self.queue.enter(0, self.newcomer(object()))
+        self.queue.enter(0, self.newcomer(object()), self.queue.budget)
 
     def leave(self):
         self.queue.leave(0, self.second)

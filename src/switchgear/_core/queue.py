@@ -404,9 +404,12 @@ class Queue:
 
     # Coming and going
 
-    def enter(self, now: int, place: Place) -> None:
+    def enter(self, now: int, place: Place, budget: Budget) -> bool:
         """
         Put *place* at the end of the queue.
+
+        Unless it was closed, or has another budget than the one the place was
+        compared with: then it does nothing, and answers False.
         """
         since = max(self._since, self.paused_until)
         plan, fresh = self._plan, None
@@ -417,6 +420,8 @@ class Queue:
                 tail = budget, _charged(budget, state, since, place)
             fresh = _Plan(plan.front, tail)
         # No call from here on: see the top of this file.
+        if self.closed is not None or self.budget is not budget:
+            return False
         if not self.places:
             self._since = now
             fresh = None
@@ -429,6 +434,7 @@ class Queue:
         self.queued_tokens += place.tokens
         if place.waiter is not None:
             self._attended += 1
+        return True
 
     def attend(self, now: int, place: Place, waiter: Any) -> bool:
         """
