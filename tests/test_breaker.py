@@ -429,6 +429,25 @@ class TestProbeLeases:
         assert HALF_OPEN is state(breaker)
         assert 1 == breaker.snapshot().ignored
 
+    @pytest.mark.parametrize("then", ["success", "failure"])
+    def test_a_probe_that_was_given_up_has_one_outcome(self, make, clock, then):
+        """
+        If a probe was given up, and the circuit closed or opened again since,
+        its late result is not counted a second time.
+        """
+        breaker = make(2, 10.0)
+        trip(breaker)
+        clock.advance(10)
+        given_up = breaker.try_acquire()
+        clock.advance(10)
+        getattr(breaker.try_acquire(), then)()
+        before = breaker.snapshot()
+
+        assert given_up.failure() is False
+
+        assert before == breaker.snapshot()
+        assert 1 == before.ignored
+
     def test_a_probe_has_a_cooldown_of_time_by_default(self, make, clock):
         """
         If *probe_timeout* is not given, it is the cooldown.
@@ -630,7 +649,7 @@ class TestGenerations:
         """
         If a probe outlives its phase, its result does not decide a later one.
         """
-        breaker = make(1, 10.0, half_open_probes=2)
+        breaker = make(1, 10.0, half_open_probes=2, probe_timeout=60.0)
         trip(breaker)
         clock.advance(10)
         old = breaker.try_acquire()

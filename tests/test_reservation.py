@@ -272,6 +272,18 @@ class TestCancel:
         assert 1.0 == limiter.try_acquire().retry_after
         assert 0 == limiter.snapshot().waiting
 
+    def test_undone_before_its_turn(self, clock, limiter):
+        """
+        If a call is not made after all, and its turn had not come, those
+        behind it move up.
+        """
+        first, second = limiter.reserve(2), limiter.reserve(1)
+
+        first._undo()
+
+        assert 1.0 == second.delay
+        assert 1 == limiter.snapshot().waiting
+
     def test_whoever_waits_on_it_is_told(self, clock, limiter):
         """
         If a task waits on it, cancelling ends that with RateLimitExceeded.

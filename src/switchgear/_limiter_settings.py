@@ -69,10 +69,11 @@ def rates_over(
     """
     if own.isdisjoint({"calls_per_second", "burst", "rates"}):
         return below
-    if "rates" in own or len(below) > 1 or len(now) > 1:
+    lower, *others = below
+    upper, *more = now
+    if "rates" in own or others or more:
         # Either form displaces the other as a whole.
         return now
-    lower, upper = below[0], now[0]
     paced = upper if "calls_per_second" in own else lower
     burst = upper.burst if "burst" in own else lower.burst
     return (Rate(paced.limit, per=paced.per, burst=burst, counts=lower.counts),)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Self
 
     from switchgear._breaker import CircuitBreaker
+    from switchgear._core.circuit import Lease
     from switchgear._core.outcomes import Judge
     from switchgear.events import CircuitState
 
@@ -55,7 +56,7 @@ class Call:
         self._breaker = breaker
         #: The generation it was admitted in; 0: not admitted.
         self._generation = 0
-        self._lease = 0
+        self._lease: Lease | None = None
         #: When it was admitted, None if nobody needs to know.
         self._start_ns: int | None = None
         self._decided = False

@@ -267,7 +267,7 @@ class TripUnit(Instance):
         """
         try:
             now_ns = self._now()
-            quick, lease = generation is not None, 0
+            quick, lease = generation is not None, None
             if call is not None:
                 generation, lease = call._generation, call._lease
                 if call._start_ns is None:

@@ -125,7 +125,7 @@ class Report(NamedTuple):
         outcome: How it went, its duration left aside.
         generation: The generation it was admitted in; None if it never asked:
             then it counts as a call of the current one.
-        lease: The number of its lease, or 0.
+        lease: Its lease, if it is a probe.
         quick: Whether it took the quick path, where successes are told only
             if they end a streak: such a call does not enter a window.
         duration_ns: How long it took, None if nobody measured.
@@ -136,7 +136,7 @@ class Report(NamedTuple):
 
     outcome: Outcome
     generation: int | None = None
-    lease: int = 0
+    lease: Lease | None = None
     quick: bool = False
     duration_ns: int | None = None
     cancelled: bool = False
@@ -184,13 +184,13 @@ class Answer(NamedTuple):
     Attributes:
         admitted: Whether it may.
         generation: The generation its result belongs to.
-        lease: The number of its lease, or 0.
+        lease: Its lease, if it is a probe.
         retry_ns: How long a refused call should wait; None if nobody knows.
     """
 
     admitted: bool
     generation: int = 0
-    lease: int = 0
+    lease: Lease | None = None
     retry_ns: int | None = None
 
 
@@ -240,7 +240,7 @@ def admit(
         leases = (*circuit.leases, lease)
         circuit = circuit._replace(leases=leases, leased=number)
         return step._replace(circuit=circuit), Answer(
-            admitted=True, generation=circuit.generation, lease=number
+            admitted=True, generation=circuit.generation, lease=lease
         )
     if circuit.override is OBSERVING:
         return step, Answer(admitted=True, generation=REFUSED_GENERATION)
@@ -325,6 +325,9 @@ def record(policy: Policy, circuit: Circuit, report: Report, now_ns: int) -> Ste
     generation = report.generation
     stale = generation is not None and generation != circuit.generation
     forced = circuit.override is FORCED_OPEN or circuit.override is FORCED_CLOSED
+    if stale and report.lease is not None and report.lease.expires_ns <= now_ns:
+        # It was given up then, whatever has become of the circuit since.
+        return Step(circuit)
     if stale or forced or circuit.phase is OPEN:
         return Step(circuit, counted=counted)
     if circuit.phase is CLOSED:
@@ -333,7 +336,7 @@ def record(policy: Policy, circuit: Circuit, report: Report, now_ns: int) -> Ste
     if not report.lease:
         if step.circuit.phase is not HALF_OPEN:
             return step._replace(counted=counted)
-    elif report.lease not in [one.number for one in step.circuit.leases]:
+    elif report.lease not in step.circuit.leases:
         return step
     after = _record_probe(policy, step.circuit, report, counted, now_ns)
     return after._replace(expired=step.expired)
@@ -446,7 +449,7 @@ def _record_probe(
         failed = circuit._replace(streak=circuit.streak + 1, hold_ns=report.hold_ns)
         step = _open(policy, failed, now_ns, "probe_failed", report.chance)
         return step._replace(counted=counted)
-    leases = tuple(one for one in circuit.leases if one.number != report.lease)
+    leases = tuple(one for one in circuit.leases if one != report.lease)
     if counted is IGNORED:
         ignored = circuit.ignored + 1
         after = circuit._replace(leases=leases, ignored=ignored)
