@@ -17,7 +17,7 @@ import pytest
 from parties import LoopParty, Party, queued
 
 from switchgear import RateLimiter
-from switchgear._core.queue import SLACK, Queue
+from switchgear._core.queue import SLACK, Place, Queue, Status
 from switchgear.errors import RateLimitExceeded
 
 
@@ -42,12 +42,16 @@ class Recorder(Queue):
     """
     A queue that notes each admission at the instant of decision, and each loss:
     the tokens that found a full bucket because the waiter was later than 2 ms.
+
+    A grant that is taken back, since its owner was cancelled before it knew, is
+    no admission: its tokens are granted again.
     """
 
     __slots__ = ()
 
     admissions: list[tuple[int, int]]
     losses: list[float]
+    granted_at: dict[Place, int]
 
     def take(self, now, tokens, place=None):
         admitted = super().take(now, tokens, place)
@@ -64,7 +68,14 @@ class Recorder(Queue):
                 self.losses.append(over / bucket.cost)
         granted = super().serve(now)
         self.admissions.extend([(now, place.tokens) for place in granted])
+        self.granted_at.update(dict.fromkeys(granted, now))
         return granted
+
+    def undo(self, now, place):
+        granted = place.status is Status.GRANTED
+        super().undo(now, place)
+        if granted:
+            self.admissions.remove((self.granted_at.pop(place), place.tokens))
 
 
 def recorded(rate, burst):
@@ -73,9 +84,8 @@ def recorded(rate, burst):
     """
     limiter = RateLimiter(rate, burst=burst)
     admissions = []
-    kind = type(
-        "Kind", (Recorder,), {"__slots__": (), "admissions": admissions, "losses": []}
-    )
+    kept = {"admissions": admissions, "losses": [], "granted_at": {}}
+    kind = type("Kind", (Recorder,), {"__slots__": (), **kept})
     limiter._queue.__class__ = kind
     assert limiter.try_acquire(burst)
     # What went the short way is not noted.
