@@ -305,7 +305,7 @@ class TestLoad:
         from switchgear import _registry
 
         names.limiter("a", burst=1)
-        layers_of, others = _registry._layers_of, [{"limiters": {"a": {"burst": 5}}}]
+        layers_of, others = _registry.layers_of, [{"limiters": {"a": {"burst": 5}}}]
 
         def overtaken(tables):
             made = layers_of(tables)
@@ -313,7 +313,7 @@ class TestLoad:
                 names.configure(others.pop())
             return made
 
-        monkeypatch.setattr(_registry, "_layers_of", overtaken)
+        monkeypatch.setattr(_registry, "layers_of", overtaken)
         names._configure({"file": {"limiters": {"a": {"max_waiters": 8}}}})
 
         assert (5, 8) == tuple(names.limiter("a").settings().values())[1:]
@@ -326,7 +326,7 @@ class TestLoad:
         from switchgear import _registry
 
         names._define("limiter", "a", {"burst": 2}, "here")
-        build, others = _registry._build, [3, 4]
+        build, others = _registry.build, [3, 4]
 
         def overtaken(kind, name, definition):
             made = build(kind, name, definition)
@@ -334,7 +334,7 @@ class TestLoad:
                 names.configure({"limiters": {"a": {"burst": others.pop()}}})
             return made
 
-        monkeypatch.setattr(_registry, "_build", overtaken)
+        monkeypatch.setattr(_registry, "build", overtaken)
 
         assert 4 == names.limiter("a").settings()["burst"]
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from switchgear._breaker import CircuitBreaker
     from switchgear._core.outcomes import Matcher
+    from switchgear._entry import Cell
     from switchgear._keyed import Keyed
     from switchgear._limiter import RateLimiter
     from switchgear._permit import Permit
-    from switchgear._registry import Cell
     from switchgear._reservation import Reservation
 
     Function: TypeAlias = Callable[..., Any]

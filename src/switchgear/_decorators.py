@@ -33,9 +33,11 @@ from switchgear._calls import (
     limited_call,
     protected_call,
 )
+from switchgear._entry import Cell
 from switchgear._keyed import Keyed
 from switchgear._limiter import RateLimiter
-from switchgear._registry import Cell, Registry, caller
+from switchgear._place import caller
+from switchgear._registry import Registry
 
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from switchgear._core.outcomes import Matcher
     from switchgear._core.rate import Rate
     from switchgear._core.windows import CountWindow, TimeWindow
-    from switchgear._registry import LimiterDefinition
+    from switchgear._definition import LimiterDefinition
 
     class CircuitDefinition(TypedDict, total=False):
         """

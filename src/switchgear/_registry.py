@@ -6,22 +6,20 @@ Named instances: defined once, found everywhere.
 
 from __future__ import annotations
 
-import enum
-import sys
-
-from collections.abc import Iterable
 from os import fspath
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from switchgear import _config, _fork
-from switchgear._breaker import CircuitBreaker
 from switchgear._counter import AtomicCounter
+from switchgear._definition import build, effective, kept, same, settled
+from switchgear._entry import DEFINABLE, Cell, Entries, Entry
 from switchgear._keyed import MAX_KEYS, Keyed, shown_key
-from switchgear._limiter import RateLimiter
+from switchgear._layers import NO_LAYERS, Layers, layers_of
+from switchgear._place import caller
+from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
-from switchgear._validate import required_name, whole
+from switchgear._validate import required_name
 from switchgear.errors import ConfigurationError, UnknownNameError
 
 
@@ -30,104 +28,9 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Unpack
 
-    from switchgear._clock import Clock
-    from switchgear._core.outcomes import Matcher
-    from switchgear._core.rate import Rate
-    from switchgear._core.windows import CountWindow, TimeWindow
-
-
-if TYPE_CHECKING:
-
-    class LimiterDefinition(TypedDict, total=False):
-        """
-        Define a limiter: what :class:`RateLimiter` takes, and *max_keys*.
-        """
-
-        calls_per_second: float
-        burst: int
-        rates: Iterable[Rate]
-        max_waiters: int | None
-        clock: Clock | None
-        store: None
-        max_keys: int
-
-
-if TYPE_CHECKING:
-
-    class BreakerDefinition(TypedDict, total=False):
-        """
-        Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
-        """
-
-        threshold: int | None
-        cooldown: float
-        window: CountWindow | TimeWindow | None
-        slow_call_seconds: float | None
-        half_open_probes: int
-        successes_to_close: int
-        probe_timeout: float | None
-        cooldown_factor: float
-        max_cooldown: float | None
-        jitter: float
-        failure_on: Matcher
-        ignore: Matcher
-        failure_when: Callable[[Any], bool] | None
-        clock: Clock | None
-        store: None
-        max_keys: int
-
-
-def caller() -> str:
-    """
-    Return the place outside this library that is calling it: ``file:line``.
-    """
-    frame = sys._getframe(1)  # inspect.stack() would read files
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-class Cell:
-    """
-    Stand for a named instance in one decorated function.
-
-    ``cell.instance`` is read without a lock; while it is None, the function
-    asks ``registry._resolve(cell)``, which fills it. The registry empties it
-    when the name comes to mean something else.
-
-    Args:
-        kind: ``"limiter"`` or ``"breaker"``.
-        name: The name it is looked up by.
-        definition: What the decorator defines it to be; empty for a look-up.
-        place: Where that was written.
-        keyed: Whether the container of keyed instances is meant.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "definition",
-        "instance",
-        "keyed",
-        "kind",
-        "name",
-        "place",
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        definition: dict[str, Any],
-        place: str,
-        *,
-        keyed: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.definition = _kept(definition)
-        self.place = place
-        self.keyed = keyed
-        self.instance: Any = None
+    from switchgear._breaker import CircuitBreaker
+    from switchgear._definition import BreakerDefinition, LimiterDefinition
+    from switchgear._limiter import RateLimiter
 
 
 class Registry:
@@ -156,12 +59,12 @@ class Registry:
         # Guards what belongs together: an entry, its instance, its cells.
         # Instances are made, asked and changed outside of it.
         self._lock = RLock()
-        self._entries: _Entries = {}
+        self._entries: Entries = {}
         #: What was defined outside of an isolated block: defined inside as
         #: well, unless the block says otherwise.
-        self._outer: _Entries = {}
+        self._outer: Entries = {}
         #: What lies between code and run time. Replaced as a whole.
-        self._layers = _NO_LAYERS
+        self._layers = NO_LAYERS
         _fork.track(self)
 
     # Looking up and defining
@@ -237,7 +140,7 @@ class Registry:
         """
         entry = self._find("counter", name)
         if entry is None:
-            entry = self._put(_Entry("counter", name, {}, {}, ""), AtomicCounter)
+            entry = self._put(Entry("counter", name, {}, {}, ""), AtomicCounter)
         counter: AtomicCounter = entry.instance
         return counter
 
@@ -258,7 +161,7 @@ class Registry:
         if entry is None or max_size is not None:
             made: ThreadSafeSet[Any] = ThreadSafeSet(max_size=max_size)
             settings = {"max_size": made.max_size}
-            new = _Entry("unique", name, settings, settings, caller())
+            new = Entry("unique", name, settings, settings, caller())
             entry = self._put(new, lambda: made)
             if max_size is not None:
                 entry.check_agreement(new)
@@ -299,11 +202,11 @@ class Registry:
         shown: dict[str, Any] = {f"{kind}s": {} for kind in _KINDS}
         for entry in self._sorted():
             if entry.instance is not None:
-                shown[f"{entry.kind}s"][entry.name] = _state(entry.instance)
+                shown[f"{entry.kind}s"][entry.name] = state_of(entry.instance)
             if entry.template is not None:
                 templates[f"{entry.kind}s"][entry.name] = {
                     "max_keys": entry.template.max_keys,
-                    "instances": _plain(entry.template.snapshot().values()),
+                    "instances": plain(entry.template.snapshot().values()),
                 }
         return {**shown, "templates": templates}
 
@@ -372,7 +275,7 @@ class Registry:
                 else (old if source == _MAPPING else _config.read(source))
                 for source, old in {**before.tables, **given}.items()
             }
-            after, problems = _layers_of(tables)
+            after, problems = layers_of(tables)
             for entry in self._sorted():
                 problems += self._problems_with(entry, after)
             if problems:
@@ -386,17 +289,17 @@ class Registry:
         for entry in self._sorted():
             self._adopt(entry)
         for kind, name in sorted({*before.file, *after.file, *self._entries.copy()}):
-            if kind in _DEFINABLE:
+            if kind in DEFINABLE:
                 changes |= self._changes(kind, name, before, after)
         return changes
 
     def _changes(
-        self, kind: str, name: str, before: _Layers, after: _Layers
+        self, kind: str, name: str, before: Layers, after: Layers
     ) -> dict[str, tuple[Any, Any]]:
         entry = self._entries.get((kind, name))
         code = {} if entry is None else entry.code
         old, new = (
-            _effective(kind, layers.over(kind, name, code))
+            effective(kind, layers.over(kind, name, code))
             if code or layers.know(kind, name)
             else {}
             for layers in (before, after)
@@ -407,7 +310,7 @@ class Registry:
             if old.get(key) != new.get(key)
         }
 
-    def _problems_with(self, entry: _Entry, layers: _Layers) -> list[str]:
+    def _problems_with(self, entry: Entry, layers: Layers) -> list[str]:
         """
         Return why *entry* cannot go on with *layers*.
         """
@@ -415,14 +318,14 @@ class Registry:
             return []
         definition = layers.over(entry.kind, entry.name, entry.code)
         try:
-            pattern = _build(entry.kind, None, definition)
+            pattern = build(entry.kind, None, definition)
             for thing in entry.things():
                 thing._check_like(pattern)
         except (TypeError, ValueError) as error:
             return [f"{entry.kind}s.{entry.name}: {error}"]
         return []
 
-    def _adopt(self, entry: _Entry, *, forget: bool = False) -> None:
+    def _adopt(self, entry: Entry, *, forget: bool = False) -> None:
         """
         Have what lives go on with the layers as they are.
         """
@@ -431,7 +334,7 @@ class Registry:
         while True:
             layers, code = self._layers, entry.code
             definition = layers.over(entry.kind, entry.name, code)
-            pattern = _build(entry.kind, None, definition)
+            pattern = build(entry.kind, None, definition)
             for thing in entry.things():
                 if isinstance(thing, Keyed):
                     thing._max_keys = definition.get("max_keys", MAX_KEYS)
@@ -538,17 +441,17 @@ class Registry:
         Define *name* or agree; *place* says where this was asked for.
         """
         known = self._find(kind, name)
-        if known is not None and _same(known.code, definition):
+        if known is not None and same(known.code, definition):
             return
-        code = _kept(definition)
-        entry = _Entry(kind, name, code, _settled(kind, code), place)
+        code = kept(definition)
+        entry = Entry(kind, name, code, settled(kind, code), place)
         self._check_layers(entry)
         there = self._entries.setdefault((kind, name), entry)
         if there is not entry and self._took(there, entry):
             self._adopt(there)
         there.check_agreement(entry)
 
-    def _took(self, there: _Entry, entry: _Entry) -> bool:
+    def _took(self, there: Entry, entry: Entry) -> bool:
         """
         Let *there* take its code from *entry* if it has none; say whether it did.
         """
@@ -565,13 +468,13 @@ class Registry:
             there.place = entry.place
             return True
 
-    def _check_layers(self, entry: _Entry) -> None:
+    def _check_layers(self, entry: Entry) -> None:
         """
         Raise ConfigurationError if *entry* contradicts what lies over it.
         """
         layers = self._layers
         try:
-            _settled(entry.kind, layers.over(entry.kind, entry.name, entry.code))
+            settled(entry.kind, layers.over(entry.kind, entry.name, entry.code))
         except (TypeError, ValueError) as error:
             msg = (
                 f"{entry.kind}s.{entry.name}: {error}"
@@ -605,21 +508,21 @@ class Registry:
             self._define(kind, name, definition, caller())
         return self._template_of(self._entry(kind, name))
 
-    def _entry(self, kind: str, name: str) -> _Entry:
+    def _entry(self, kind: str, name: str) -> Entry:
         entry = self._find(kind, name)
         if entry is None:
             outer = self._outer.get((kind, name))
             if outer is not None:
-                fresh = _Entry(kind, name, outer.code, outer.settings, outer.place)
+                fresh = Entry(kind, name, outer.code, outer.settings, outer.place)
             elif self._layers.know(kind, name):
-                fresh = _Entry(kind, name, {}, {}, "")
+                fresh = Entry(kind, name, {}, {}, "")
                 self._check_layers(fresh)
             else:
                 raise self._unknown(name, kind)
             entry = self._entries.setdefault((kind, name), fresh)
         return entry
 
-    def _find(self, kind: str, name: str) -> _Entry | None:
+    def _find(self, kind: str, name: str) -> Entry | None:
         if type(name) is str:
             entry = self._entries.get((kind, name))
             if entry is not None:
@@ -627,14 +530,14 @@ class Registry:
         # What is not there may be no name at all.
         return self._entries.get((kind, required_name("name", name)))
 
-    def _named(self, name: str) -> list[_Entry]:
+    def _named(self, name: str) -> list[Entry]:
         found = [self._find(kind, name) for kind in _KINDS]
         entries = [entry for entry in found if entry is not None]
         if not entries:
             raise self._unknown(name, *_KINDS)
         return entries
 
-    def _sorted(self) -> list[_Entry]:
+    def _sorted(self) -> list[Entry]:
         return [entry for _, entry in sorted(self._entries.copy().items())]
 
     def _unknown(self, name: str, *kinds: str) -> UnknownNameError:
@@ -646,26 +549,26 @@ class Registry:
             " or ".join(kinds), name, get_close_matches(name, known)
         )
 
-    def _put(self, entry: _Entry, make: Callable[[], Any]) -> _Entry:
+    def _put(self, entry: Entry, make: Callable[[], Any]) -> Entry:
         """
         Put in an *entry* with its instance, or return the one that is there.
         """
         entry.instance = self._at_home(make(), entry)
         return self._entries.setdefault((entry.kind, entry.name), entry)
 
-    def _instance_of(self, entry: _Entry) -> Any:
+    def _instance_of(self, entry: Entry) -> Any:
         while entry.instance is None:
             # Outside the lock: what a racing creator makes is dropped again.
             layers, code = self._layers, entry.code
             definition = layers.over(entry.kind, entry.name, code)
-            made = self._at_home(_build(entry.kind, entry.name, definition), entry)
+            made = self._at_home(build(entry.kind, entry.name, definition), entry)
             with self._lock:
                 current = self._layers is layers and entry.code is code
                 if current and entry.instance is None:
                     entry.instance = made
         return entry.instance
 
-    def _template_of(self, entry: _Entry) -> Keyed[Any]:
+    def _template_of(self, entry: Entry) -> Keyed[Any]:
         while entry.template is None:
             layers, code = self._layers, entry.code
             made: Keyed[Any] = self._at_home(self._new_template(entry), entry, "keyed")
@@ -675,17 +578,17 @@ class Registry:
                     entry.template = made
         return entry.template
 
-    def _new_template(self, entry: _Entry) -> Keyed[Any]:
+    def _new_template(self, entry: Entry) -> Keyed[Any]:
         def definition() -> dict[str, Any]:
             return self._layers.over(entry.kind, entry.name, entry.code)
 
         def make(key: Hashable) -> Any:
-            made = _build(entry.kind, None, definition())
+            made = build(entry.kind, None, definition())
             made._name = f"{entry.name}[{shown_key(key)}]"
             return self._at_home(made, entry, "one", key)
 
         def pattern() -> Any:
-            return _build(entry.kind, None, definition())
+            return build(entry.kind, None, definition())
 
         max_keys = definition().get("max_keys", MAX_KEYS)
         template: Keyed[Any] = Keyed(make, max_keys=max_keys)
@@ -693,7 +596,7 @@ class Registry:
         template._pattern = pattern
         return template
 
-    def _at_home(self, thing: Any, entry: _Entry, *how: Any) -> Any:
+    def _at_home(self, thing: Any, entry: Entry, *how: Any) -> Any:
         """
         Let *thing* travel as its name, if it goes by a name everywhere.
         """
@@ -701,7 +604,7 @@ class Registry:
             thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)
         return thing
 
-    def _swap(self, entries: _Entries, outer: _Entries, layers: _Layers) -> None:
+    def _swap(self, entries: Entries, outer: Entries, layers: Layers) -> None:
         with self._lock:
             before, self._entries, self._outer = self._entries, entries, outer
             self._layers = layers
@@ -713,148 +616,12 @@ class Registry:
 
 
 _KINDS = ("limiter", "breaker", "counter", "unique")
-_DEFINABLE = ("limiter", "breaker")
 
 #: Where the tables of ``configure`` are kept.
 _MAPPING = "mapping"
 
 #: What a load changed: old and new value by key path.
 Changes: TypeAlias = dict[str, tuple[Any, Any]]
-
-
-class _Layers(NamedTuple):
-    """
-    Hold what lies between code and run time.
-    """
-
-    #: What each file, and the mapping, says, in the order they came.
-    tables: dict[str, Any]
-    #: The same, checked and merged.
-    file: _config.Layer
-    #: The names in it are those of environment variables.
-    environment: _config.Layer
-
-    def over(self, kind: str, name: str, code: dict[str, Any]) -> dict[str, Any]:
-        """
-        Return the definition of *name* with these layers over *code*.
-        """
-        file = self.file.get((kind, name), {})
-        if not self.environment:
-            return _config.merged(kind, code, file) if file else code
-        variables = self.environment.get((kind, _config.normalised(name)), {})
-        return _config.merged(kind, code, file, variables)
-
-    def know(self, kind: str, name: str) -> bool:
-        """
-        Answer whether there is a table for *name*, be it empty.
-        """
-        return (kind, name) in self.file or (
-            (kind, _config.normalised(name)) in self.environment
-        )
-
-    def described(self) -> str:
-        """
-        Say where they come from.
-        """
-        return ", ".join([*self.tables, *(["environment"] if self.environment else [])])
-
-
-_NO_LAYERS = _Layers({}, {}, {})
-
-
-def _layers_of(tables: dict[str, Any]) -> tuple[_Layers, list[str]]:
-    """
-    Return the layers that *tables* and the environment make, and all problems.
-    """
-    from os import environ
-
-    file: _config.Layer = {}
-    variables, problems = _config.environment(environ)
-    for source, one in tables.items():
-        layer, more = _config.layer_of(one, source)
-        problems = [*problems, *more]
-        for key, settings in layer.items():
-            file[key] = _config.merged(key[0], file.get(key, {}), settings)
-    return _Layers(tables, file, variables), problems
-
-
-class _Entry:
-    """
-    Hold what is known under one name for one kind.
-
-    Settings come in layers, merged key by key: code, then file, then
-    environment, then run time. The registry keeps the two in the middle, for
-    all names; the instances themselves keep the topmost.
-    """
-
-    __slots__ = (
-        "cells",
-        "code",
-        "instance",
-        "kind",
-        "name",
-        "place",
-        "settings",
-        "template",
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        code: dict[str, Any],
-        settings: dict[str, Any],
-        place: str,
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        #: The lowest layer, as written, and where.
-        self.code = code
-        self.place = place
-        #: The same, validated, with defaults: what definitions are compared by.
-        self.settings = settings
-        self.instance: Any = None
-        self.template: Keyed[Any] | None = None
-        self.cells: WeakSet[Cell] = WeakSet()
-
-    @property
-    def definable(self) -> bool:
-        """
-        Whether it is a limiter or breaker.
-        """
-        return self.kind in _DEFINABLE
-
-    def things(self) -> list[Any]:
-        """
-        Return what was made under this name, keyed instances included.
-        """
-        template = self.template
-        keyed = [] if template is None else [template, *template._instances()]
-        return keyed if self.instance is None else [self.instance, *keyed]
-
-    def check_agreement(self, other: _Entry) -> None:
-        """
-        Raise ConfigurationError if *other* defines the name differently.
-        """
-        ours, theirs = self.settings, other.settings
-        keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-        if keys:
-            raise ConfigurationError(
-                f"{self.kind}s.{self.name}.{key}: {theirs.get(key)!r} ({other.place})"
-                f" is not {ours.get(key)!r} ({self.place})"
-                for key in keys
-            )
-
-    def empty_cells(self) -> None:
-        """
-        Have every decorated function look the name up again.
-        """
-        for cell in list(self.cells):
-            cell.instance = None
-        self.cells.clear()
-
-
-_Entries: TypeAlias = dict[tuple[str, str], _Entry]
 
 #: The registry that decorators use by default.
 registry = Registry()
@@ -875,79 +642,3 @@ def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:
         return registry._instance_of(entry)
     template = registry._template_of(entry)
     return template if how == ("keyed",) else template[how[1]]
-
-
-def _build(kind: str, name: str | None, definition: dict[str, Any]) -> Any:
-    settings = {key: definition[key] for key in definition if key != "max_keys"}
-    if kind == "limiter":
-        return RateLimiter(name=name, **settings)
-    return CircuitBreaker(name=name, **settings)
-
-
-def _kept(definition: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return a copy of *definition* that can be used again and again.
-    """
-    kept = dict(definition)
-    if isinstance(kept.get("rates"), Iterable):
-        kept["rates"] = tuple(kept["rates"])
-    # What cannot be iterated over is refused where the limiter is made.
-    return kept
-
-
-def _settled(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return the settings that *definition* comes to.
-    """
-    max_keys = definition.get("max_keys", MAX_KEYS)
-    return {
-        **_build(kind, None, definition).settings(),
-        "clock": definition.get("clock"),
-        "max_keys": whole("max_keys", max_keys, minimum=1),
-    }
-
-
-def _effective(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return the settings that *definition* comes to, as far as it comes to any.
-    """
-    try:
-        return _settled(kind, definition)
-    except (TypeError, ValueError):
-        # Code that is still to come may make sense of it; if not, the look-up
-        # says so.
-        return definition
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """
-    Answer whether both are written the same, types included (True is not 1).
-    """
-    return one == other and all(type(one[key]) is type(other[key]) for key in one)
-
-
-def _state(thing: Any) -> Any:
-    if isinstance(thing, AtomicCounter):
-        return thing.value
-    if isinstance(thing, ThreadSafeSet):
-        return {"size": len(thing), "max_size": thing.max_size}
-    return _plain(thing.snapshot())
-
-
-def _plain(value: Any) -> Any:
-    """
-    Return *value* as JSON knows it.
-    """
-    from dataclasses import fields, is_dataclass
-
-    if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.value
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return [_plain(one) for one in value]
-
-
-def _is_ours(module: str) -> bool:
-    return module == "switchgear" or module.startswith("switchgear.")
