@@ -12,7 +12,7 @@ bin := .venv/bin
 ours := src tests tools benchmarks $(wildcard examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types imports test cov demo bench prove check clean
+.PHONY: help install fmt lint types imports test cov demo bench docs dist prove check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -51,10 +51,17 @@ demo: install ## Download images from real servers on this machine, about 20 s
 bench: install ## Measure the hot paths against their floors
 	@$(bin)/python benchmarks/bench.py $(ARGS)
 
+docs: install ## Build the documentation into build/docs, warnings are errors
+	@$(bin)/sphinx-build -q -n -W --keep-going -d build/doctrees docs build/docs
+	@echo "Documentation: build/docs/index.html"
+
+dist: install ## Build wheel and sdist, test the wheel in an empty environment
+	@tools/test-dist "$(PYTHON)" $(ARGS)
+
 prove: install ## See every deliberate breakage turn its test red
 	@$(bin)/python tools/prove.py $(ARGS)
 
-check: lint types imports cov ## All checks: format, lint, types, imports, coverage
+check: lint types imports docs cov dist ## All checks: also documentation, coverage, wheel
 
 clean: ## Remove what the targets made
 	@rm -rf .venv .venv-3.* build dist .coverage .coverage.* .hypothesis
