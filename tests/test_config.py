@@ -253,8 +253,8 @@ class TestLayer:
             (
                 {"breakers": {"a[b]": {}}},
                 (
-                    "breakers.'a[b]': name must have no control characters and no"
-                    " brackets: 'a[b]'"
+                    "breakers.'a[b]': name must have no unprintable characters and"
+                    " no brackets: 'a[b]'"
                 ),
             ),
             (

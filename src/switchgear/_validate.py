@@ -88,8 +88,8 @@ def instance_name(name: str, value: Any) -> str | None:
     """
     Return *value* as the name of an instance, or None.
 
-    Names end up in logs, metrics and keys: one to 200 characters, no control
-    characters, no brackets.
+    Names end up in logs, metrics and keys: one to 200 characters, all of
+    them printable (no control characters), no brackets.
     """
     return None if value is None else required_name(name, value)
 
@@ -105,7 +105,7 @@ def required_name(name: str, value: Any) -> str:
         msg = f"{name} must have 1 to 200 characters, not {len(value)}: {shown!r}"
         raise ValueError(msg)
     if not value.isprintable() or any(sign in "[]" for sign in value):
-        msg = f"{name} must have no control characters and no brackets: {value!r}"
+        msg = f"{name} must have no unprintable characters and no brackets: {value!r}"
         raise ValueError(msg)
     return value
 
