@@ -150,7 +150,7 @@ class TestFrontDoor:
         """
         public = {name for name in vars(switchgear) if re.match(r"[a-zA-Z]", name)}
 
-        assert {"annotations", "errors", "events", "testing"} >= public - set(
+        assert {"annotations", "cli", "errors", "events", "testing"} >= public - set(
             switchgear.__all__
         )
 

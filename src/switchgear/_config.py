@@ -109,7 +109,7 @@ _CHECKS: Final[Mapping[str, _Checks]] = {
 _PACE: Final = frozenset({"calls_per_second", "burst"})
 
 #: Settings that no text can stand for.
-_IN_CODE: Final = {
+IN_CODE: Final = {
     "limiter": frozenset({"clock", "name", "store"}),
     "breaker": frozenset(
         {"clock", "failure_on", "failure_when", "ignore", "name", "store"}
@@ -306,7 +306,7 @@ class _Reader:
         return layer
 
     def _settings(self, path: str, kind: str, table: Any) -> Settings:
-        settings = self._table(path, table, _CHECKS[kind], _IN_CODE[kind])
+        settings = self._table(path, table, _CHECKS[kind], IN_CODE[kind])
         if kind == "limiter" and "rates" in table and table.keys() & _PACE:
             self._note(f"{path}.rates", NOT_BOTH)
         return settings
@@ -474,7 +474,7 @@ def _endings(kind: str) -> list[str]:
     """
     Return how variables end that mean a setting, or a part of one.
     """
-    keys = [*_CHECKS[kind], *_IN_CODE[kind]]
+    keys = [*_CHECKS[kind], *IN_CODE[kind]]
     if kind == "breaker":
         keys += [f"window__{key}" for key in _WINDOW]
     return [f"__{key.upper()}" for key in keys]

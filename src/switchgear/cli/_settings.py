@@ -1,0 +1,163 @@
+"""
+What files and the environment say, and which of them says what.
+"""
+
+from __future__ import annotations
+
+import json
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from switchgear import _config
+from switchgear._core.rate import Rate
+from switchgear._core.windows import CountWindow, TimeWindow
+from switchgear._definition import settled
+from switchgear.errors import ConfigurationError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Named(NamedTuple):
+    """
+    Hold the settings of one limiter or breaker.
+    """
+
+    kind: str
+    name: str
+    #: What was said, and by whom: the name of a file or variable.
+    said: dict[str, Any]
+    sources: dict[str, str]
+    #: With the defaults of what was not said; the same as *said* if that
+    #: contradicts itself.
+    settings: dict[str, Any]
+    #: Why it cannot stand alone, if it cannot.
+    contradiction: str | None
+    #: Else it is from the environment, and the name is as it looks there.
+    in_files: bool
+
+    @property
+    def path(self) -> str:
+        """
+        Its table, as TOML has it.
+        """
+        bare = self.name.replace("-", "_").replace("_", "0")
+        plain = bare.isascii() and bare.isalnum()
+        return f"{self.kind}s.{self.name if plain else quoted(self.name)}"
+
+
+class Reading(NamedTuple):
+    """
+    Hold all that was said.
+    """
+
+    named: list[Named]
+    problems: list[str]
+
+
+def read(files: Sequence[str], environ: Mapping[str, str]) -> Reading:
+    """
+    Return what *files* and the variables of *environ* say, the later over the earlier.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    layers: list[tuple[str, _config.Layer]] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            tables = _config.read(file)
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            layer, found = _config.layer_of(tables, file)
+            layers.append((file, layer))
+            problems += found
+    variables, found = _config.environment(environ)
+    problems += found
+    keys = sorted({key for _, layer in layers for key in layer})
+    named = [
+        _named(
+            *key,
+            [(file, layer.get(key, {})) for file, layer in layers],
+            variables,
+            environ,
+        )
+        for key in keys
+    ]
+    known = {(kind, _config.normalised(name)) for kind, name in keys}
+    named += [
+        _named(*key, [], variables, environ) for key in sorted(variables.keys() - known)
+    ]
+    return Reading(named, problems)
+
+
+def quoted(text: str) -> str:
+    """
+    Return *text* as a string of TOML.
+    """
+    # What JSON escapes, TOML escapes alike.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """
+    Return *value*, of a setting, as JSON has it.
+    """
+    if isinstance(value, Rate):
+        return {
+            part: getattr(value, part) for part in ("limit", "per", "burst", "counts")
+        }
+    if isinstance(value, (CountWindow, TimeWindow)):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [plain(one) for one in value]
+    return value
+
+
+def _named(
+    kind: str,
+    name: str,
+    files: list[tuple[str, _config.Settings]],
+    variables: _config.Layer,
+    environ: Mapping[str, str],
+) -> Named:
+    own = variables.get((kind, _config.normalised(name)), {})
+    prefix = f"{_config.PREFIX}{kind.upper()}S__{_config.normalised(name)}__"
+    layers = [*files, (prefix, own)]
+    said = _config.merged(kind, *(settings for _, settings in layers))
+    sources = {
+        key: _variables(f"{prefix}{key.upper()}", environ)
+        if source == prefix
+        else source
+        for key, source in _config.sources(kind, *layers).items()
+    }
+    try:
+        full = settled(kind, said)
+    except (TypeError, ValueError) as error:
+        return Named(kind, name, said, sources, said, str(error), bool(files))
+    settings = {
+        key: value
+        for key, value in {**full, **said}.items()
+        if key not in _config.IN_CODE[kind] and key not in _displaced(said)
+    }
+    return Named(kind, name, said, sources, settings, None, bool(files))
+
+
+def _variables(setting: str, environ: Mapping[str, str]) -> str:
+    """
+    Return the variables that say *setting*, or parts of it.
+    """
+    parts = f"{setting}__"
+    return ", ".join(
+        variable
+        for variable in sorted(environ)
+        if variable.upper() == setting or variable.upper().startswith(parts)
+    )
+
+
+def _displaced(said: _config.Settings) -> tuple[str, ...]:
+    # A limiter tells its rates in the shorter form, if there is one.
+    return ("calls_per_second", "burst") if "rates" in said else ()

@@ -1,0 +1,160 @@
+"""
+The command line as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from importlib.metadata import entry_points, version
+
+import pytest
+
+from switchgear import _config
+from switchgear.cli import main
+
+
+def run(*arguments, **environ):
+    """
+    Run it as a process, with nothing but ASCII on its streams.
+    """
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "switchgear", *arguments],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", **environ},
+    )
+
+
+class TestMain:
+    def test_version(self, capsys):
+        """
+        If the version is asked for, it is that of the package.
+        """
+        with pytest.raises(SystemExit) as exited:
+            main(["--version"])
+
+        assert 0 == exited.value.code
+        assert f"switchgear {version('switchgear')}\n" == capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", [[], ["check"], ["show"]])
+    def test_help(self, command, capsys):
+        """
+        If help is asked for, it fits on 80 columns and tells the exit status.
+        """
+        with pytest.raises(SystemExit) as exited:
+            main([*command, "--help"])
+
+        assert 0 == exited.value.code
+        told = capsys.readouterr().out
+        assert "exit status:\n  0  all is well\n" in told
+        assert all(len(line) <= 80 for line in told.splitlines())
+
+    @pytest.mark.parametrize(
+        "arguments", [[], ["check"], ["chec", "f"], ["check", "--js", "f"], ["--env"]]
+    )
+    def test_what_makes_no_sense(self, arguments, capsys):
+        """
+        If the command makes no sense, the status is 2, and stderr says why.
+        """
+        with pytest.raises(SystemExit) as exited:
+            main(arguments)
+
+        assert 2 == exited.value.code
+        assert "usage: switchgear" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["check", "show"])
+    def test_a_file_that_cannot_be_read(self, command, tmp_path, capsys):
+        """
+        If a file is missing or is none, the status is 2, and one line says so.
+        """
+        missing = str(tmp_path / "missing.toml")
+
+        assert 2 == main([command, missing])
+        assert f"switchgear: {missing}: No such file or directory\n" == (
+            capsys.readouterr().err
+        )
+        assert 2 == main([command, str(tmp_path)])
+        assert f"switchgear: {tmp_path}: " in capsys.readouterr().err
+
+    def test_errors_without_a_file(self, capsys, monkeypatch):
+        """
+        If an error of the system is about no file, one line says what it is.
+        """
+
+        def refuse(_):
+            raise OSError(28, "no space left")
+
+        monkeypatch.setattr(_config, "read", refuse)
+
+        assert 2 == main(["check", "f.toml"])
+        assert "switchgear: no space left\n" == capsys.readouterr().err
+
+    def test_interrupted(self, monkeypatch):
+        """
+        If Ctrl-C comes, the status is 130.
+        """
+
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(_config, "read", interrupt)
+
+        assert 130 == main(["check", "f.toml"])
+
+
+class TestProcess:
+    def test_a_stream_that_knows_ascii_only(self, tmp_path):
+        """
+        If the terminal does not know a sign, it gets an escape.
+        """
+        file = tmp_path / "f.toml"
+        file.write_text('[limiters."s\u00fcd"]\n', encoding="utf-8")
+
+        done = run("check", str(file))
+
+        assert 0 == done.returncode
+        assert done.stdout.startswith(b'limiters."s\\xfcd"')
+        assert b"" == done.stderr
+
+    @pytest.mark.skipif(os.name != "posix", reason="there is no head")
+    def test_whoever_reads_may_leave(self, tmp_path):
+        """
+        If the pipe is closed early, that is no error to talk about.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            done = subprocess.run(
+                [sys.executable, "-m", "switchgear", "check", os.devnull],
+                stdout=pipe,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+
+        assert 141 == done.returncode
+        assert b"" == done.stderr
+
+    def test_is_quick_to_start(self):
+        """
+        If only the version is asked for, nothing heavy is imported.
+        """
+        code = (
+            "import sys, contextlib; there = set(sys.modules)\n"
+            "from switchgear.cli import main\n"
+            "with contextlib.suppress(SystemExit): main(['--version'])\n"
+            "sys.exit(bool({'structlog', 'tomllib'} & set(sys.modules) - there))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=False)
+
+        assert 0 == done.returncode
+
+    def test_is_installed_as_a_command(self):
+        """
+        If switchgear is installed, so is its command.
+        """
+        (script,) = entry_points(group="console_scripts", name="switchgear")
+
+        assert main is script.load()
