@@ -4,10 +4,12 @@ The command line as a whole.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points, version
 
 import pytest
@@ -92,6 +94,15 @@ class TestMain:
         assert 2 == main(["check", "f.toml"])
         assert "switchgear: no space left\n" == capsys.readouterr().err
 
+    def test_a_stream_that_is_no_file(self):
+        """
+        If stdout was replaced by something simple, it gets the answer.
+        """
+        with redirect_stdout(io.StringIO()) as out:
+            assert 0 == main(["check", os.devnull])
+
+        assert "No limiter and no breaker, and nothing wrong.\n" == out.getvalue()
+
     def test_interrupted(self, monkeypatch):
         """
         If Ctrl-C comes, the status is 130.
@@ -132,6 +143,8 @@ class TestProcess:
                 stdout=pipe,
                 stderr=subprocess.PIPE,
                 check=False,
+                # As it usually is: what is printed is written at the end.
+                env={**os.environ, "PYTHONUNBUFFERED": ""},
             )
 
         assert 141 == done.returncode
