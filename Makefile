@@ -53,6 +53,7 @@ bench: install ## Measure the hot paths against their floors
 
 docs: install ## Build the documentation into build/docs, warnings are errors
 	@$(bin)/sphinx-build -q -n -W --keep-going -d build/doctrees docs build/docs
+	@$(bin)/python tools/check_links.py build/docs
 	@echo "Documentation: build/docs/index.html"
 
 dist: install ## Build wheel and sdist, test the wheel in an empty environment

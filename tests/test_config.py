@@ -616,7 +616,7 @@ class TestLaws:
             "limiter": RateLimiter(),
             "breaker": CircuitBreaker(),
         }.items():
-            known = {*_config._CHECKS[kind], *_config._IN_CODE[kind]}
+            known = {*_config.CHECKS[kind], *_config.IN_CODE[kind]}
 
             assert set(made.settings()) <= known
 

@@ -1,5 +1,5 @@
 """
-What the README and the docstrings show, run as it stands.
+What the docstrings show, run as it stands; and what the README says of us.
 """
 
 from __future__ import annotations
@@ -13,22 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from pages import blocks, check
+
+import switchgear
+
 from switchgear.testing import isolated_registry
 
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-SOURCE = ROOT / "src"
-OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-
-def blocks():
-    """
-    Yield the language, the first line's number and the text of each example.
-    """
-    text = README.read_text(encoding="utf-8")
-    for found in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        yield found[1], text.count("\n", 0, found.start(2)), found[2]
+SOURCE = Path(switchgear.__file__).parents[1]
 
 
 def docstrings():
@@ -37,7 +31,7 @@ def docstrings():
     """
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     parser = doctest.DocTestParser()
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted((SOURCE / "switchgear").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             text = ast.get_docstring(node) if isinstance(node, documented) else None
@@ -50,42 +44,10 @@ def docstrings():
                 yield parser.get_doctest(text, names, name, str(path), line)
 
 
-def check(example):
-    """
-    Run a doctest; fail with its own report.
-    """
-    report = []
-    runner = doctest.DocTestRunner(optionflags=OPTIONS)
-    outcome = runner.run(example, out=report.append)
-
-    assert outcome.attempted > 0
-    assert outcome.failed == 0, "".join(report)
-
-
 class TestReadme:
     """
     README.md.
     """
-
-    def test_examples_run(self):
-        """
-        If a reader types the examples in order, each does what it says.
-        """
-        names = {"__name__": "readme"}
-        parser = doctest.DocTestParser()
-        ran = 0
-
-        with isolated_registry():
-            for language, line, text in blocks():
-                if language == "python":
-                    # The line numbers of a failure are those of the file.
-                    exec(compile("\n" * line + text, README, "exec"), names)  # noqa: S102 -- ours
-                    ran += 1
-                elif language == "pycon":
-                    check(parser.get_doctest(text, names, "README", str(README), line))
-                    ran += 1
-
-        assert ran >= 3
 
     def test_its_commands_are_targets(self):
         """
@@ -104,9 +66,7 @@ class TestReadme:
         """
         If the README shows an error below another, it is one of that kind.
         """
-        import switchgear
-
-        (text,) = [text for _, _, text in blocks() if "SwitchgearError" in text]
+        (text,) = [one.text for one in blocks(README) if "SwitchgearError" in one.text]
         parents = []
         for line in text.splitlines():
             name = re.search(r"\w+", line)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 #: What the tests may look at.
-SHIPPED = ("benchmarks", "examples", "src", "tests", "tools")
-SHIPPED_FILES = ("Makefile", "README.md", "pyproject.toml")
+SHIPPED = ("benchmarks", "docs", "examples", "src", "tests", "tools")
+SHIPPED_FILES = ("CONTRIBUTING.md", "Makefile", "README.md", "pyproject.toml")
 HUNG = -1
 
 

@@ -100,7 +100,7 @@ _KEYS_KEPT: Final[_Checks] = {
     "max_keys": lambda value: whole("max_keys", value, minimum=1)
 }
 
-_CHECKS: Final[Mapping[str, _Checks]] = {
+CHECKS: Final[Mapping[str, _Checks]] = {
     "limiter": {**_limiter_settings.CHECKS, **_KEYS_KEPT},
     "breaker": {**_breaker_settings.CHECKS, **_KEYS_KEPT},
 }
@@ -306,7 +306,7 @@ class _Reader:
         return layer
 
     def _settings(self, path: str, kind: str, table: Any) -> Settings:
-        settings = self._table(path, table, _CHECKS[kind], IN_CODE[kind])
+        settings = self._table(path, table, CHECKS[kind], IN_CODE[kind])
         if kind == "limiter" and "rates" in table and table.keys() & _PACE:
             self._note(f"{path}.rates", NOT_BOTH)
         return settings
@@ -474,7 +474,7 @@ def _endings(kind: str) -> list[str]:
     """
     Return how variables end that mean a setting, or a part of one.
     """
-    keys = [*_CHECKS[kind], *IN_CODE[kind]]
+    keys = [*CHECKS[kind], *IN_CODE[kind]]
     if kind == "breaker":
         keys += [f"window__{key}" for key in _WINDOW]
     return [f"__{key.upper()}" for key in keys]
