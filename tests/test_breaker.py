@@ -2104,7 +2104,7 @@ class TestBadArguments:
             ({"cooldown": 10**400}, ValueError, "cooldown must be"),
             ({"cooldown": True}, TypeError, "cooldown must be a number"),
             ({"name": ""}, ValueError, "name must have 1 to 200"),
-            ({"name": "a[b]"}, ValueError, "name must have no control"),
+            ({"name": "a[b]"}, ValueError, "name must have no unprintable"),
             ({"window": 10}, TypeError, "window must be a CountWindow"),
             ({"window": CountWindow}, TypeError, "window must be a CountWindow"),
             ({"slow_call_seconds": 0}, ValueError, "slow_call_seconds must be"),

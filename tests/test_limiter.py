@@ -160,7 +160,7 @@ class TestConstructor:
             ({"max_waiters": False}, TypeError, "max_waiters must be an int"),
             ({"name": 5}, TypeError, "name must be a string"),
             ({"name": ""}, ValueError, "name must have 1 to 200"),
-            ({"name": "a[b]"}, ValueError, "name must have no control"),
+            ({"name": "a[b]"}, ValueError, "name must have no unprintable"),
             ({"clock": 5}, TypeError, "clock must have a method"),
             ({"store": {}}, TypeError, "store must be None"),
             ({"rates": 5}, TypeError, "rates must be a sequence of Rate"),

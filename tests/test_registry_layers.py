@@ -21,6 +21,7 @@ from switchgear import (
     Keyed,
     Rate,
     RateLimiter,
+    RateLimitExceeded,
     Registry,
     UnknownNameError,
     registry,
@@ -641,6 +642,20 @@ class TestTemplates:
         keyed._configure_like(pattern)
 
         assert 4 == keyed["k"].settings()["burst"] == keyed["new"].settings()["burst"]
+
+
+class TestClose:
+    def test_a_table_that_makes_no_sense_is_nothing_to_close(self, names):
+        """
+        If a table waits for code that never comes, the others are closed.
+        """
+        names.configure({"limiters": {"a": {"burst": 3}, "b": {"burst": 3}}})
+        names._layers.file["limiter", "a"]["calls_per_second"] = "nonsense"
+
+        names.close()
+
+        with pytest.raises(RateLimitExceeded):
+            names.limiter("b").wait()
 
 
 class TestSeveralThreads:

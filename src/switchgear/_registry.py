@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from switchgear._breaker import CircuitBreaker
+    from switchgear._clock import Clock
     from switchgear._definition import BreakerDefinition, LimiterDefinition
     from switchgear._limiter import RateLimiter
 
@@ -65,6 +66,8 @@ class Registry:
         self._outer: Entries = {}
         #: What lies between code and run time. Replaced as a whole.
         self._layers = NO_LAYERS
+        #: The clock of those whose definition names none; None: the machine's.
+        self._clock: Clock | None = None
         _fork.track(self)
 
     # Looking up and defining
@@ -395,7 +398,12 @@ class Registry:
         """
         for kind, name in sorted({*self._entries.copy(), *self._layers.file}):
             if kind == "limiter":
-                entry = self._entry(kind, name)
+                try:
+                    entry = self._entry(kind, name)
+                except ConfigurationError:
+                    # A table that makes no sense without code that never came:
+                    # there is nothing to close, and the others must be.
+                    continue
                 # Made now if need be: who asks next is to find it closed.
                 self._instance_of(entry).close(reason)
                 self._template_of(entry).close(reason)
@@ -482,16 +490,20 @@ class Registry:
             )
             raise ConfigurationError(msg) from error
 
-    def _isolate(self) -> Callable[[], None]:
+    def _isolate(self, clock: Clock | None = None) -> Callable[[], None]:
         """
         Start afresh; return the function that brings everything back.
 
-        Definitions are inherited, instances are not.
+        Definitions are inherited, instances are not; and the clock, if *clock*
+        is None.
         """
         before, outer, layers = self._entries, self._outer, self._layers
+        clock_before = self._clock
+        self._clock = clock_before if clock is None else clock
         self._swap({}, {**outer, **before}, layers)
 
         def restore() -> None:
+            self._clock = clock_before
             self._swap(before, outer, layers)
 
         return restore
@@ -560,7 +572,7 @@ class Registry:
         while entry.instance is None:
             # Outside the lock: what a racing creator makes is dropped again.
             layers, code = self._layers, entry.code
-            definition = layers.over(entry.kind, entry.name, code)
+            definition = self._clocked(layers.over(entry.kind, entry.name, code))
             made = self._at_home(build(entry.kind, entry.name, definition), entry)
             with self._lock:
                 current = self._layers is layers and entry.code is code
@@ -583,7 +595,7 @@ class Registry:
             return self._layers.over(entry.kind, entry.name, entry.code)
 
         def make(key: Hashable) -> Any:
-            made = build(entry.kind, None, definition())
+            made = build(entry.kind, None, self._clocked(definition()))
             made._name = f"{entry.name}[{shown_key(key)}]"
             return self._at_home(made, entry, "one", key)
 
@@ -595,6 +607,11 @@ class Registry:
         template._name = entry.name
         template._pattern = pattern
         return template
+
+    def _clocked(self, definition: dict[str, Any]) -> dict[str, Any]:
+        if self._clock is None or definition.get("clock") is not None:
+            return definition
+        return {**definition, "clock": self._clock}
 
     def _at_home(self, thing: Any, entry: Entry, *how: Any) -> Any:
         """

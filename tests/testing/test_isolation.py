@@ -4,13 +4,20 @@ import threading
 
 import pytest
 
-from switchgear import _bypass, _listeners
+from parties import Party
+
+from switchgear import _bypass, _listeners, protected
 from switchgear._instance import Instance
 from switchgear._listeners import Outbox
 from switchgear._registry import registry
-from switchgear.errors import UnknownNameError
+from switchgear.errors import CircuitOpenError, RateLimitExceeded, UnknownNameError
 from switchgear.events import LimiterClosed, LimiterEvent, LimiterReopened
-from switchgear.testing import capture_events, disabled, isolated_registry
+from switchgear.testing import (
+    ManualClock,
+    capture_events,
+    disabled,
+    isolated_registry,
+)
 
 
 PATIENCE = 20.0
@@ -92,6 +99,69 @@ class TestIsolatedRegistry:
 
             assert before is registry.counter("before")
             assert "inside" not in registry
+
+    def test_a_clock_for_all_that_names_none(self):
+        """
+        If a block is given a clock, what is made inside goes by it: decorated
+        functions, templates, names of before and of inside; but for what names
+        a clock itself. Afterwards all is as it was.
+        """
+        clock, own = ManualClock(), ManualClock()
+
+        with isolated_registry():
+
+            @protected("images", threshold=1, cooldown=120.0, calls_per_second=1)
+            def fail():
+                raise TimeoutError
+
+            registry.limiter("before", calls_per_second=1)
+            with isolated_registry(clock=clock), isolated_registry():
+                registry.limiter("own", calls_per_second=1, clock=own)
+                limiters = [
+                    registry.limiter("before"),
+                    registry.keyed_limiter("before")["key"],
+                    registry.limiter("inside", calls_per_second=1),
+                ]
+                with pytest.raises(TimeoutError):
+                    fail()
+                with pytest.raises(CircuitOpenError):
+                    fail()
+                clock.advance(120.0)
+                with pytest.raises(TimeoutError):
+                    fail()
+
+                assert {clock} == {limiter._clock for limiter in limiters}
+                assert own is registry.limiter("own")._clock
+
+            assert clock is not registry.limiter("before")._clock
+
+    def test_definitions_agree_with_or_without_a_clock(self):
+        """
+        If a block is given a clock, that is no part of any definition.
+        """
+        with isolated_registry(clock=ManualClock()):
+            first = registry.limiter("images", burst=2)
+
+            assert first is registry.limiter("images", burst=2)
+            assert registry.configure({"limiters": {"images": {"burst": 3}}}) == {
+                "limiters.images.burst": (2, 3)
+            }
+            assert 3 == first.settings()["burst"]
+
+    def test_who_still_waits_is_sent_away(self):
+        """
+        If a block ends while a thread waits in it, the thread is sent away: it
+        would wait for ever on a clock that nobody moves any more.
+        """
+        clock = ManualClock()
+        with isolated_registry(clock=clock):
+            limiter = registry.limiter("images", calls_per_second=1)
+            limiter.wait()
+            waiter = Party(limiter.wait)
+            clock.wait_for_sleepers(1)
+
+        with pytest.raises(RateLimitExceeded, match="isolated registry"):
+            waiter.outcome()
 
 
 class TestCaptureEvents:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import signal
 import threading
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from switchgear import RateLimiter
 from switchgear._clock import Clock, TimerClock, checked_clock
 from switchgear.testing import ManualClock
 
@@ -519,6 +523,106 @@ class TestThreads:
             signal.signal(signal.SIGUSR1, before)
 
         assert [("a", 10), ("from the handler", 15), ("from the handler", 15)] == log
+
+
+class TestAutojump:
+    def test_a_pool_of_threads_is_done_at_once(self, clock):
+        """
+        If the clock jumps by itself, workers that wait minutes for their turns
+        are done in no time, and the clock shows the minutes.
+        """
+        limiter = RateLimiter(calls_per_second=0.1, burst=5, clock=clock)
+        before = clock.monotonic_ns()
+
+        with clock.autojump(), ThreadPoolExecutor(8) as pool:
+            done = list(pool.map(lambda _: limiter.wait(), range(25)))
+
+        assert 25 == len(done)
+        assert 200 * 10**9 == clock.monotonic_ns() - before
+        assert 0 == clock.sleepers
+
+    def test_so_is_a_pool_of_tasks(self, clock):
+        """
+        If tasks wait, in a loop of another thread than the clock's, so they are.
+        """
+        limiter = RateLimiter(calls_per_second=0.1, burst=5, clock=clock)
+        before = clock.monotonic_ns()
+
+        async def main():
+            await asyncio.gather(*(limiter.wait_async() for _ in range(25)))
+
+        with clock.autojump():
+            asyncio.run(main())
+
+        assert 200 * 10**9 == clock.monotonic_ns() - before
+
+    def test_overdue_timers_are_called_without_moving(self, clock, at):
+        """
+        If a timer is overdue already, it is called, and no time passes.
+        """
+        called = threading.Event()
+        clock.call_at(clock.monotonic_ns() - 5, called.set)
+        before = clock.monotonic_ns()
+
+        with clock.autojump():
+            assert called.wait(PATIENCE)
+
+        assert before == clock.monotonic_ns()
+
+    def test_a_timer_that_goes_before_it_is_reached(self, clock, monkeypatch):
+        """
+        If the only timer is cancelled before the clock has moved, it stays.
+        """
+        cancelled, before = threading.Event(), clock.monotonic_ns()
+        timer = None
+
+        class Moving:
+            def __enter__(self):
+                timer.cancel()
+                cancelled.set()
+
+            def __exit__(self, *exc_info):
+                pass
+
+        monkeypatch.setattr(clock, "_moving", Moving())
+        with clock.autojump():
+            timer = clock.call_at(before + 7, lambda: None)
+            assert cancelled.wait(PATIENCE)
+
+        assert before == clock.monotonic_ns()
+
+    def test_the_clock_stands_still_afterwards(self, clock, at, log):
+        """
+        If the block has ended, timers wait for somebody to move the clock.
+        """
+        with clock.autojump():
+            pass
+        at(1, "later")
+
+        assert [] == log
+        clock.advance_ns(1)
+        assert [("later", 1)] == log
+
+    def test_errors_of_timers_are_raised_at_the_end(self, clock, at):
+        """
+        If timers fail, the others are called all the same, and the block raises.
+        """
+        called = threading.Event()
+
+        with pytest.raises(ZeroDivisionError), clock.autojump():
+            at(1, "bad", lambda: 1 / 0)
+            at(2, "good", called.set)
+            assert called.wait(PATIENCE)
+
+        called.clear()
+        with pytest.raises(ExceptionGroup) as raised, clock.autojump():
+            at(3, "bad", lambda: 1 / 0)
+            at(4, "worse", lambda: {}["key"])
+            at(5, "good", called.set)
+            assert called.wait(PATIENCE)
+
+        kinds = [type(error) for error in raised.value.exceptions]
+        assert [ZeroDivisionError, KeyError] == kinds
 
 
 class TestFork:

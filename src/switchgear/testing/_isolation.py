@@ -16,20 +16,23 @@ from switchgear._listeners import subscribe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from switchgear._clock import Clock
     from switchgear._registry import Registry
     from switchgear.events import Event
 
 
 @contextmanager
-def isolated_registry() -> Iterator[Registry]:
+def isolated_registry(*, clock: Clock | None = None) -> Iterator[Registry]:
     """
     Empty the default registry for the length of a block.
 
     Inside, names start afresh, and decorated functions look theirs up again:
     each instance is new, its budget full, its circuit closed. A name that was
     defined outside is found by its definition, unless the block defines it
-    first, as it likes. Afterwards everything is as it was before, whatever the
-    block did. Blocks nest, and must end in the reverse order.
+    first, as it likes; what a decorator says of a name must agree with that.
+    Afterwards everything is as it was before, whatever the block did. Whoever
+    still waits then for a limiter of the block is sent away with
+    :class:`RateLimitExceeded`. Blocks nest, and must end in the reverse order.
 
     It holds for the whole process: tests that share one must not run in
     several threads at once.
@@ -41,6 +44,26 @@ def isolated_registry() -> Iterator[Registry]:
     >>> "images" in registry
     False
 
+    With a :class:`ManualClock` the program under test needs no change for its
+    cooldowns to pass at once:
+
+    >>> from switchgear import circuit_protected
+    >>> from switchgear.testing import ManualClock
+    >>> @circuit_protected("prices", threshold=1, cooldown=120.0)
+    ... def price(item: str) -> float:
+    ...     return float(item)
+    >>> clock = ManualClock()
+    >>> with isolated_registry(clock=clock):
+    ...     breaker = registry.breaker("prices", threshold=1, cooldown=120.0)
+    ...     breaker.record_failure()
+    ...     clock.advance(120.0)
+    ...     price("1.5")
+    1.5
+
+    Args:
+        clock: What the instances that are made in the block go by, unless
+            their definition names a clock. None: as outside of the block.
+
     Yields:
         The default registry, ``switchgear.registry``.
 
@@ -48,11 +71,14 @@ def isolated_registry() -> Iterator[Registry]:
     """
     from switchgear._registry import registry
 
-    restore = registry._isolate()  # noqa: SLF001 -- made for this
+    restore = registry._isolate(clock)  # noqa: SLF001 -- made for this
     try:
         yield registry
     finally:
-        restore()
+        try:
+            registry.close("the isolated registry it was from is gone")
+        finally:
+            restore()
 
 
 @contextmanager

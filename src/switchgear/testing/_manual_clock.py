@@ -7,15 +7,16 @@ from __future__ import annotations
 import operator
 
 from bisect import bisect_left, insort
+from contextlib import contextmanager
 from itertools import count
-from threading import Condition, RLock, get_ident
+from threading import Condition, RLock, Thread, get_ident
 from typing import TYPE_CHECKING
 
 from switchgear import _fork, _validate
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Timer:
@@ -226,7 +227,10 @@ class ManualClock:
     @property
     def sleepers(self) -> int:
         """
-        How many timers are set: one per waiting thread, one per event loop.
+        How many timers are set.
+
+        One for each thread that waits; and one for each limiter and event loop
+        in which tasks wait, however many: for the first of them.
         """
         return len(self._timers)
 
@@ -256,6 +260,51 @@ class ManualClock:
                 )
                 raise TimeoutError(msg)
 
+    @contextmanager
+    def autojump(self) -> Iterator[None]:
+        """
+        Move from timer to timer by itself, for the length of a block.
+
+        Whoever sleeps, in threads or event loops, is woken as soon as possible,
+        and the clock shows the time until which they slept: a pool of workers
+        that would take minutes is done in milliseconds. While nobody sleeps,
+        the clock stands still; it can be moved by hand as well.
+
+        >>> from switchgear import RateLimiter
+        >>> from switchgear.testing import ManualClock
+        >>> clock = ManualClock()
+        >>> limiter = RateLimiter(calls_per_second=0.1, clock=clock)
+        >>> before = clock.monotonic()
+        >>> with clock.autojump():
+        ...     for _ in range(4):
+        ...         limiter.wait()
+        >>> round(clock.monotonic() - before)
+        30
+
+        Raises:
+            Exception: What a timer raised, when the block ends.
+        """
+        pilot = _Pilot(self)
+        pilot.start()
+        try:
+            yield
+        finally:
+            pilot.land()
+
+    def _jump_on(self, over: Callable[[], bool]) -> None:
+        """
+        Wait for a timer, or until it is *over*; move there.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._timers or over())
+        # Nobody else moves it meanwhile; timers may go, though.
+        with self._moving:
+            with self._changed:
+                if over() or not self._timers:
+                    return
+                when_ns, *_ = self._timers[0]
+            self._move(max(0, when_ns - self._now_ns), in_steps=True)
+
     def _after_fork(self) -> None:
         # The sleepers stayed behind in the parent, with their threads.
         self._timers = []
@@ -263,6 +312,42 @@ class ManualClock:
 
     def __repr__(self) -> str:
         return f"<ManualClock at {self.monotonic():.9f} s, {self.sleepers} sleepers>"
+
+
+class _Pilot(Thread):
+    """
+    Move a clock from timer to timer until told to stop.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(name="autojump", daemon=True)
+        self._clock = clock
+        self._over = False
+        self._errors: list[Exception] = []
+
+    def run(self) -> None:
+        """
+        Move, and keep what timers raise.
+        """
+        while not self._over:
+            try:
+                self._clock._jump_on(lambda: self._over)  # noqa: SLF001 -- same module
+            except Exception as error:  # noqa: BLE001 -- raised by land()
+                self._errors.append(error)
+
+    def land(self) -> None:
+        """
+        Stop; raise what was kept.
+        """
+        with self._clock._changed:  # noqa: SLF001 -- same module
+            self._over = True
+            self._clock._changed.notify_all()  # noqa: SLF001 -- same module
+        self.join()
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            msg = "several timers failed"
+            raise ExceptionGroup(msg, self._errors)
 
 
 def _entry(timer: Timer) -> tuple[int, int, Timer]:

@@ -28,13 +28,18 @@ def switchgear_clock() -> ManualClock:
 
 
 @pytest.fixture
-def switchgear_registry() -> Iterator[Registry]:
+def switchgear_registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
     """
     Empty the default registry for the length of the test.
+
+    If the test uses ``switchgear_clock`` too, whatever is made in the registry
+    goes by that clock.
     """
     from switchgear.testing import isolated_registry
 
-    with isolated_registry() as registry:
+    name = "switchgear_clock"
+    clock = request.getfixturevalue(name) if name in request.fixturenames else None
+    with isolated_registry(clock=clock) as registry:
         yield registry
 
 
