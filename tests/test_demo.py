@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -32,7 +33,8 @@ TRANSITIONS = ("circuit_opened", "circuit_half_opened", "circuit_closed")
 
 @pytest.fixture(scope="module")
 def environment():
-    return {**os.environ, "COLUMNS": "80"}
+    # Colours are wanted, as in many a CI: in what is no terminal they are not.
+    return {**os.environ, "COLUMNS": "80", "FORCE_COLOR": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,24 @@ def into(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def demo(environment, into):
+def folder(tmp_path_factory):
+    """
+    Where the demo is run for long.
+    """
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def demo(environment, folder, into):
     """
     What the demo says when there is little to download.
     """
     options = ["--images", "60", "--outage", "0.5", "--into", str(into)]
     return subprocess.run(
-        [*DEMO, *options],
+        [*DEMO, *options, "--record", "run.jsonl"],
         capture_output=True,
         check=False,
+        cwd=folder,
         encoding="utf-8",
         env=environment,
         timeout=100,
@@ -57,12 +68,13 @@ def demo(environment, into):
 
 
 @pytest.fixture
-def run(environment):
+def run(environment, tmp_path):
     def run(*options):
         return subprocess.run(
             [*DEMO, *map(str, options)],
             capture_output=True,
             check=False,
+            cwd=tmp_path,
             encoding="utf-8",
             env=environment,
             timeout=100,
@@ -72,7 +84,7 @@ def run(environment):
 
 
 @pytest.fixture
-def interruptible(environment):
+def interruptible(environment, tmp_path):
     """
     A function that starts the demo, ready to be interrupted.
     """
@@ -85,6 +97,7 @@ def interruptible(environment):
             [*DEMO, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=tmp_path,
             encoding="utf-8",
             env=environment,
         )
@@ -209,6 +222,35 @@ class TestDemo:
         """
         assert "downloader.tasks_join tasks=24" in demo.stderr
 
+    def test_there_is_a_picture(self, demo, folder):
+        """
+        If the demo has ended, its last line names a picture, which shows every
+        host.
+        """
+        assert "Timeline: timeline.svg" == demo.stdout.splitlines()[-1]
+
+        picture = ET.parse(folder / "timeline.svg").getroot()  # noqa: S314 -- ours
+
+        words = {element.text for element in picture.iter() if element.text}
+        assert {*HOSTS, "20 calls", "open", "limit 20/s"} <= words
+        assert "60 of 60 images arrived." in " ".join(words)
+
+    def test_the_picture_can_be_drawn_again(self, demo, folder, run, tmp_path):
+        """
+        If a run was recorded, its picture can be drawn from that, the same in
+        every byte.
+        """
+        ended = run("--replay", folder / "run.jsonl")
+
+        assert (0, "Timeline: timeline.svg\n", "") == (
+            ended.returncode,
+            ended.stdout,
+            ended.stderr,
+        )
+        assert (folder / "timeline.svg").read_bytes() == (
+            tmp_path / "timeline.svg"
+        ).read_bytes()
+
     def test_it_fits_80_columns(self, demo):
         """
         If the terminal is 80 columns wide, so is what is printed, at the most.
@@ -250,10 +292,10 @@ class TestInterrupted:
         assert "Traceback" not in err
         assert "Warning" not in err
 
-    def test_tasks(self, interruptible):
+    def test_tasks(self, interruptible, tmp_path):
         """
         If Ctrl-C comes while an event loop is at it, too, what was done is
-        shown, and everything is closed.
+        shown, also in a picture, and everything is closed.
         """
         demo = interruptible("--images", "60", "--rate", "5")
         wait_for(demo.stderr, "downloader.tasks_join")
@@ -266,6 +308,99 @@ class TestInterrupted:
         assert set(HOSTS) == set(rows(out))
         assert "Traceback" not in err
         assert "Warning" not in err
+        assert "Interrupted: " in (tmp_path / "timeline.svg").read_text("utf-8")
+
+    def test_while_it_gets_ready(self, environment, tmp_path):
+        """
+        If Ctrl-C comes before there is anything to tell, nothing is told.
+        """
+        (tmp_path / "httpx2.py").write_text(
+            "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n",
+            encoding="utf-8",
+        )
+
+        path = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
+
+        ended = subprocess.run(
+            # In background jobs Ctrl-C is ignored: here it is not.
+            [sys.executable, "-c", NOT_IGNORED, *DEMO],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": os.pathsep.join(path)},
+            timeout=100,
+        )
+
+        assert (-signal.SIGINT, b"", b"") == (
+            ended.returncode,
+            ended.stdout,
+            ended.stderr,
+        )
+
+
+NOT_IGNORED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class TestTerminal:
+    def test_it_is_left_as_it_was(self, environment, tmp_path):
+        """
+        If it is watched on a terminal and Ctrl-C comes, there was a live line
+        for each host, and in the end the log and the table are left, the
+        cursor, and no colours where none are wanted.
+        """
+        options = ("--images", "90", "--rate", "5", "--outage", "0")
+        pty = pytest.importorskip("pty")
+        here, there = pty.openpty()
+        termios = pytest.importorskip("termios")
+        termios.tcsetwinsize(there, (24, 80))
+        environment = {**environment, "TERM": "xterm-256color", "NO_COLOR": "1"}
+        del environment["FORCE_COLOR"]
+        demo = subprocess.Popen(
+            [sys.executable, "-c", NOT_IGNORED, *DEMO, *options],
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            cwd=tmp_path,
+            env=environment,
+        )
+        os.close(there)
+        try:
+            seen = read_until(here, rb"strict .* closed .*downloader.progress")
+
+            demo.send_signal(signal.SIGINT)
+            seen += read_until(here, rb"Timeline: timeline.svg\r\n")
+
+            assert 130 == demo.wait(timeout=30)
+        finally:
+            demo.kill()
+            demo.wait()
+            os.close(here)
+        text = seen.decode()
+        codes = set(re.findall(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", text))
+        assert {"\x1b[?25l", "\x1b[?25h", "\x1b[2K", "\x1b[1A"} <= codes
+        assert {code for code in codes if code.endswith("m")} <= {
+            "\x1b[0m",
+            "\x1b[1m",
+            "\x1b[2m",
+        }
+        _, final = text.split("\x1b[?25h")
+        assert set(HOSTS) == set(rows(final))
+        assert "\x1b[?25l" not in final
+        assert "Traceback" not in text
+
+
+def read_until(terminal, pattern):
+    """
+    Return what appears on *terminal*, up to a line that matches.
+    """
+    seen = b""
+    while not re.search(pattern, seen, re.DOTALL):
+        seen += os.read(terminal, 1 << 16)
+    return seen
 
 
 def wait_for(stream, text):
@@ -297,65 +432,42 @@ class TestUrls:
         assert "Traceback" not in ended.stderr
         assert "Warning" not in ended.stderr
 
-    @pytest.mark.parametrize(
-        ("content", "says"),
-        [
-            (b"", ": no address in it"),
-            (b"# nothing\n\n", ": no address in it"),
-            (b"http://a/\nhttp://\xff/\n", ":2: not UTF-8: byte 0xff"),
-            (b"http://a/\n\nimage.png\n", ":3: image.png: not an http:// or https://"),
-        ],
-    )
-    def test_files_that_make_no_sense(self, run, tmp_path, content, says):
+    def test_a_file_that_makes_no_sense(self, run, tmp_path):
         """
         If the file makes no sense, one line says where, and nothing is done.
         """
         urls = tmp_path / "urls"
-        urls.write_bytes(content)
+        urls.write_text("http://a/\n\nimage.png\n", encoding="utf-8")
 
-        ended = run("--urls", urls, "--into", tmp_path / "into")
+        ended = run("--urls", urls, "--into", "into", "--record", "record")
 
         assert 2 == ended.returncode
         assert not ended.stdout
         assert 1 == len(ended.stderr.splitlines())
-        assert f"{urls}{says}" in ended.stderr
-        assert not (tmp_path / "into").exists()
-
-    def test_a_file_that_is_not_there(self, run, tmp_path):
-        """
-        If there is no such file, one line says so.
-        """
-        ended = run("--urls", tmp_path / "urls")
-
-        assert 2 == ended.returncode
-        assert f"downloader: {tmp_path / 'urls'}: No such file" in ended.stderr
-        assert 1 == len(ended.stderr.splitlines())
+        assert f"{urls}:3: image.png: not an http://" in ended.stderr
+        assert [urls] == list(tmp_path.iterdir())
 
 
 class TestOptions:
     @pytest.mark.parametrize(
-        "options",
+        ("options", "says"),
         [
-            ("--rate", "0"),
-            ("--rate", "nan"),
-            ("--threads", "1.5"),
-            ("--images", "2"),
-            ("--outage", "-1"),
-            ("--urls", "file", "--images", "60"),
-            ("--into", __file__),
-            ("--nonsense",),
+            (("--nonsense",), "unrecognized arguments: --nonsense"),
+            (("--into", __file__), f"{__file__}: File exists"),
+            (("--record", "nowhere/run"), "nowhere/run: No such file or directory"),
         ],
     )
-    def test_what_makes_no_sense(self, run, options):
+    def test_what_makes_no_sense(self, run, options, says):
         """
         If an option makes no sense, one line says which and why.
         """
         ended = run(*options)
 
-        assert 2 == ended.returncode
-        assert not ended.stdout
-        assert 1 == len(ended.stderr.splitlines())
-        assert options[0] in ended.stderr or __file__ in ended.stderr
+        assert (2, "", f"downloader: {says}\n") == (
+            ended.returncode,
+            ended.stdout,
+            ended.stderr,
+        )
 
     def test_help(self, run):
         """
@@ -364,6 +476,9 @@ class TestOptions:
         ended = run("--help")
 
         assert 0 == ended.returncode
-        for option in ("--urls", "--into", "--rate", "--threads", "--images"):
+        for option in re.findall(r"\[(--\w+)", ended.stdout):
             assert f"  {option} " in ended.stdout
+        assert {"--urls", "--picture", "--record", "--replay"} <= set(
+            re.findall(r"--\w+", ended.stdout)
+        )
         assert max(map(len, ended.stdout.splitlines())) <= 80

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from bad_input import BadInputError, shown
+
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
-
-
-class BadInputError(Exception):
-    """
-    Say in one line what is wrong with what the user gave.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +118,4 @@ def _text(path: Path) -> str:
         msg = f"{shown(path)}:{line}: not UTF-8: byte 0x{error.object[error.start]:02x}"
         raise BadInputError(msg) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        msg = f"{shown(path)}: {reason}"
-        raise BadInputError(msg) from error
-
-
-def shown(thing: object) -> str:
-    """
-    Return *thing* as text for one line: nothing unprintable, and not too long.
-    """
-    text = str(thing)
-    if len(text) > _SHOWN:
-        text = text[: _SHOWN - 3] + "..."
-    return text if text.isprintable() else repr(text)
-
-
-_SHOWN = 200
+        raise BadInputError.about(path, error) from error

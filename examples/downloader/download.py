@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx2
 import structlog
 
-from addresses import Address, shown
 from backlog import Again, Backlog
+from bad_input import shown
 
 from switchgear import (
     CallNotPermitted,
@@ -34,6 +34,7 @@ from switchgear import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from addresses import Address
     from gallery import Gallery
     from interruption import Interruption
     from tally import Tallies
@@ -244,10 +245,10 @@ class Downloader:
             return self._after_refusal(address, error)
         tally = self._tallies[address.host]
         if isinstance(error, TooManyRequestsError):
-            tally.too_fast.increment()
+            tally.called_too_fast()
             self._slow_down(address, error.retry_after)
         else:
-            tally.failed.increment()
+            tally.call_failed()
         return self._retry(address, shown(f"{type(error).__name__}: {error}"))
 
     def _after_refusal(
@@ -269,7 +270,7 @@ class Downloader:
         if response.next_request is not None:
             # To be called at its own host's turn.
             return self._retry_at(address, response.next_request.url)
-        self._tallies[address.host].failed.increment()
+        self._tallies[address.host].call_failed()
         reason = f"HTTP {response.status_code}"
         if response.is_server_error:
             self._slow_down(address, _retry_after(response))
@@ -278,9 +279,7 @@ class Downloader:
         return None
 
     def _arrive(self, address: Address, response: httpx2.Response) -> None:
-        tally = self._tallies[address.host]
-        is_new = self._gallery.add(response)
-        (tally.stored if is_new else tally.duplicates).increment()
+        self._tallies[address.host].arrived(is_new=self._gallery.add(response))
         # Each number comes up once, so each tenth is told of once.
         arrived = self._arrived.increment()
         if arrived * 10 // self._images > (arrived - 1) * 10 // self._images:
@@ -315,6 +314,8 @@ class Downloader:
         if moved.failures >= self._max_failures:
             self._give_up(address, "moved too often")
             return None
+        # It is known by its host before that is called.
+        self._tallies.meet(moved.host)
         return Again(moved)
 
     def _give_up(self, address: Address, reason: str) -> None:

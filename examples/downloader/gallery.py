@@ -9,7 +9,7 @@ import mimetypes
 
 from typing import TYPE_CHECKING
 
-from addresses import BadInputError, shown
+from bad_input import BadInputError
 
 from switchgear import registry
 
@@ -47,8 +47,7 @@ class Gallery:
         try:
             (self._folder / name).write_bytes(response.content)
         except OSError as error:
-            msg = f"{shown(self._folder)}: {error.strerror}"
-            raise BadInputError(msg) from error
+            raise BadInputError.about(self._folder, error) from error
         return True
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 
 class Interruption:
@@ -32,8 +32,22 @@ class Interruption:
         """
         Listen for Ctrl-C, unless this is a background job, which ignores it.
         """
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._notice)
+
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """
+        Have what comes inside the block raised at its end.
+        """
+        before = self._happened
+        self._cancel = _nothing
+        try:
+            yield
+        finally:
+            self._cancel = None
+        if self._happened and not before:
+            raise KeyboardInterrupt
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """

@@ -14,17 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from rich.text import Text
+
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from structlog.typing import EventDict
 
 
 _logfmt = structlog.processors.LogfmtRenderer()
 
 
-def configure() -> None:
+def configure(terminal: Console | None) -> None:
     """
     Have everything logged to stderr, from now on.
+
+    Args:
+        terminal: Shown on stdout, with more than the log on it. If stderr is
+            shown there, too, lines are written where they do not disturb that.
     """
     began = time.monotonic()
 
@@ -46,8 +53,38 @@ def configure() -> None:
     structlog.configure(
         processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=(
+            structlog.PrintLoggerFactory(sys.stderr)
+            if terminal is None or not sys.stderr.isatty()
+            else lambda *_: _TerminalLogger(terminal)
+        ),
     )
+
+
+class _TerminalLogger:
+    """
+    Write lines above what is drawn on a terminal.
+    """
+
+    def __init__(self, terminal: Console) -> None:
+        self._terminal = terminal
+
+    def info(self, line: str) -> None:
+        """
+        Write a line.
+        """
+        self._write(line, "")
+
+    def warning(self, line: str) -> None:
+        """
+        Write a line that matters.
+        """
+        self._write(line, "yellow")
+
+    error = warning
+
+    def _write(self, line: str, style: str) -> None:
+        self._terminal.print(Text(line, style), soft_wrap=True)
 
 
 def _short(value: Any) -> Any:

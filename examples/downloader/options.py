@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from addresses import shown
+from bad_input import shown
 
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ threads and by the tasks of an event loop, which join the threads halfway. A
 call that fails or is refused is tried again later, a bounded number of times;
 what a host says in Retry-After is obeyed.
 
-The log goes to stderr, the table to stdout. Exit status: 0 if every image
-arrived, 1 if some are missing, 2 if what was given makes no sense, 130 if
-interrupted (Ctrl-C): the table then shows what was done.
+In the end there is a table, and a picture of what happened. On a terminal it
+can be watched while it does; elsewhere the log goes to stderr, the table to
+stdout. Exit status: 0 if every image arrived, 1 if some are missing, 2 if what
+was given makes no sense or a file cannot be written, 130 if interrupted
+(Ctrl-C): table and picture then show what was done.
 """
 
 
@@ -50,6 +52,10 @@ class Options:
         threads: How many threads.
         images: How many images the servers of the demo have, all together.
         outage: For how many seconds the flaky one goes down, each time.
+        picture: Where the picture of the timeline goes.
+        record: Where the events go, or None.
+        replay: Where the events come from that are to be drawn once more, or
+            None.
     """
 
     urls: Path | None
@@ -58,6 +64,9 @@ class Options:
     threads: int
     images: int
     outage: float
+    picture: Path
+    record: Path | None
+    replay: Path | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,16 +90,31 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     for name in ("images", "outage"):
         if given.urls is not None and getattr(given, name) is not None:
             parser.error(f"--{name} is about the servers of the demo, not about --urls")
+    for name in ("urls", "into", "rate", "threads", "images", "outage", "record"):
+        if given.replay is not None and getattr(given, name) is not None:
+            parser.error(f"--{name} is about downloading, and --replay does not")
+    for written, read in (
+        ("picture", "urls"),
+        ("picture", "record"),
+        ("picture", "replay"),
+        ("record", "urls"),
+    ):
+        if getattr(given, written) == getattr(given, read) is not None:
+            parser.error(f"--{written} and --{read} cannot be the same file")
     return Options(
         urls=given.urls,
         into=given.into,
         rate=given.rate,
-        threads=given.threads,
+        threads=_THREADS if given.threads is None else given.threads,
         images=_IMAGES if given.images is None else given.images,
         outage=_OUTAGE if given.outage is None else given.outage,
+        picture=given.picture,
+        record=given.record,
+        replay=given.replay,
     )
 
 
+_THREADS: Final = 16
 _IMAGES: Final = 600
 _OUTAGE: Final = 3.0
 
@@ -106,14 +130,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--urls",
         metavar="FILE",
-        type=Path,
+        type=_path,
         help="a text file with an address on each line, http:// or https://; blank"
         " lines and lines that begin with # are left out",
     )
     parser.add_argument(
         "--into",
         metavar="FOLDER",
-        type=Path,
+        type=_path,
         help="keep the images here (else they are removed in the end)",
     )
     parser.add_argument(
@@ -126,8 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         metavar="N",
         type=_number(int, 1, 256),
-        default=16,
-        help="how many threads, 1 to 256 (%(default)s)",
+        help=f"how many threads, 1 to 256 ({_THREADS})",
     )
     parser.add_argument(
         "--images",
@@ -142,7 +165,34 @@ def _parser() -> argparse.ArgumentParser:
         help="for how many seconds the flaky server goes down, each time, 0 to 20"
         f" ({_OUTAGE:g})",
     )
+    parser.add_argument(
+        "--picture",
+        metavar="FILE",
+        type=_path,
+        default=Path("timeline.svg"),
+        help="where the picture of the timeline goes (%(default)s)",
+    )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        type=_path,
+        help="write the events there while they happen, one JSON object on each line",
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="FILE",
+        type=_path,
+        help="download nothing: draw the picture of what was recorded there",
+    )
     return parser
+
+
+def _path(text: str) -> Path:
+    # Path("") is the current folder.
+    if not text:
+        msg = "must be the name of a file or folder, not ''"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 _NOUNS: Final[dict[type, str]] = {int: "a whole number", float: "a number"}

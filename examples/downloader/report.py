@@ -8,7 +8,7 @@ import textwrap
 
 from typing import TYPE_CHECKING, Final
 
-from addresses import shown
+from bad_input import shown
 
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ _LEGEND: Final = """
 """
 
 
-def table(tallies: Tallies, hosts: Sequence[str]) -> Iterator[str]:
+def table(tallies: Tallies) -> Iterator[str]:
     """
-    Yield the lines of a table with a row for each of *hosts* and one for all.
+    Yield the lines of a table with a row for each host and one for all.
     """
-    rows = {host: _row(tallies, host) for host in hosts}
+    rows = {host: _row(tallies, host) for host in tallies}
     yield f"{'host':<{_HOST}}" + "".join(
         f"{name:>{_COLUMNS[name]}}" for name in _COLUMNS
     )

@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from recording import Recording
+
     from switchgear import BreakerSnapshot, LimiterSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """
-    Count what happens to the calls of one host.
+    Count what happens to the calls of one host, and have it noted.
 
     Attributes:
+        host: Its name.
+        recording: Where it is noted.
         calls: Calls that were sent.
         failed: Those that failed.
         too_fast: Those the host answered with 429.
@@ -39,6 +43,8 @@ class Tally:
         moments: When the calls were sent.
     """
 
+    host: str
+    recording: Recording
     calls: AtomicCounter = field(default_factory=AtomicCounter)
     failed: AtomicCounter = field(default_factory=AtomicCounter)
     too_fast: AtomicCounter = field(default_factory=AtomicCounter)
@@ -52,6 +58,43 @@ class Tally:
         """
         self.calls.increment()
         self.moments.append(time.monotonic())
+        self.recording.note("call_sent", self.host)
+
+    def call_failed(self) -> None:
+        """
+        Count a call that got no answer, or an error.
+        """
+        self.failed.increment()
+        self.recording.note("call_failed", self.host)
+
+    def called_too_fast(self) -> None:
+        """
+        Count a call that was answered with 429.
+        """
+        self.too_fast.increment()
+        self.recording.note("call_sent_away", self.host)
+
+    def arrived(self, *, is_new: bool) -> None:
+        """
+        Count a call that brought an image.
+        """
+        (self.stored if is_new else self.duplicates).increment()
+        self.recording.note("image_stored" if is_new else "image_known", self.host)
+
+    def rate_now(self, limit: float, now: float) -> float:
+        """
+        Return the calls per second of late.
+
+        Late is a second, or longer where the *limit* is so low that a second
+        would tell nothing.
+        """
+        late = min(max(1.0, 10.0 / limit), 10.0)
+        calls = 0
+        for moment in reversed(self.moments):
+            if moment <= now - late:
+                break
+            calls += 1
+        return calls / late
 
     def rate(self, burst: int) -> float | None:
         """
@@ -71,9 +114,13 @@ class Tallies:
 
     Limiters and breakers count for themselves; events tell what they do not:
     how many calls waited, and how often a circuit changed.
+
+    Args:
+        recording: Where what happens is noted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
         self._tallies: dict[str, Tally] = {}
         self._waits: dict[str | None, AtomicCounter] = {}
         self._changes: dict[str | None, AtomicCounter] = {}
@@ -91,11 +138,26 @@ class Tallies:
             unsubscribe()
 
     def __getitem__(self, host: str) -> Tally:
-        # Of all who are the first to ask, one brings the tally all will use.
-        return self._tallies.get(host) or self._tallies.setdefault(host, Tally())
+        return self._tallies[host]
+
+    def meet(self, host: str) -> None:
+        """
+        Be ready to count for *host*; that it is known already does no harm.
+        """
+        self._recording.meet(host, self.limiter(host).name, self.breaker(host).name)
+        # Of all who meet it first, one brings the tally that all will use.
+        self._tallies.setdefault(host, Tally(host, self._recording))
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._tallies))
+
+    @property
+    def arrived(self) -> int:
+        """
+        How many images arrived.
+        """
+        tallies = list(self._tallies.values())
+        return sum(int(tally.stored) + int(tally.duplicates) for tally in tallies)
 
     def limiter(self, host: str) -> LimiterSnapshot:
         """
