@@ -133,7 +133,9 @@ class TestIsolatedRegistry:
                 assert {clock} == {limiter._clock for limiter in limiters}
                 assert own is registry.limiter("own")._clock
 
-            assert clock is not registry.limiter("before")._clock
+            for name in ("before", "after"):
+                limiter = registry.limiter(name, calls_per_second=1)
+                assert clock is not limiter._clock
 
     def test_definitions_agree_with_or_without_a_clock(self):
         """
