@@ -596,9 +596,12 @@ class TestAutojump:
         If the block has ended, timers wait for somebody to move the clock.
         """
         with clock.autojump():
-            pass
+            pilots = [each for each in threading.enumerate() if each.name == "autojump"]
         at(1, "later")
 
+        # It has gone, so it cannot make the calls below look like ours.
+        assert 1 == len(pilots)
+        assert not pilots[0].is_alive()
         assert [] == log
         clock.advance_ns(1)
         assert [("later", 1)] == log
