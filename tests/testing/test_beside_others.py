@@ -317,17 +317,27 @@ class TestFrozenTime:
             self.TESTS.format(
                 imports="from freezegun import freeze_time",
                 freeze='freeze_time("2026-11-23")',
-                more="",
+                more="""
+        def test_ticks_end_a_cooldown(switchgear_registry):
+            with freeze_time("2026-11-23") as frozen:
+                with pytest.raises(ZeroDivisionError):
+                    price(0)
+                frozen.tick(119.0)
+                with pytest.raises(CircuitOpenError):
+                    price(1)
+                frozen.tick(1.0)
+                assert 1.0 == price(1)
+        """,
             ),
             *("-p", "no:asyncio", "-p", "no:anyio"),
         )
 
-        assert "3 passed" in printed, printed
+        assert "4 passed" in printed, printed
 
     def test_time_machine(self, run):
         """
-        If time-machine stops the clock, it is the same; switchgear's default
-        clock is a monotonic one, and travels with nobody.
+        If time-machine stops the clock, it is the same; it leaves monotonic
+        clocks alone, so travelling is no way to end a cooldown.
         """
         printed = run(
             self.TESTS.format(
