@@ -1,0 +1,72 @@
+"""
+Shut down workers that wait for their turn, at once, on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+
+from switchgear import RateLimitExceeded, rate_limited, registry
+
+
+jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
+sent = registry.unique("sent")
+
+
+@rate_limited("mail", calls_per_second=0.01, burst=2)
+def send(job: int) -> None:
+    """
+    Stand for a slow service: one call in 100 seconds.
+    """
+    sent.add(job)
+
+
+def work() -> None:
+    """
+    Do jobs until the limiters are closed.
+    """
+    while True:
+        job = jobs.get()
+        try:
+            send(job)
+        except RateLimitExceeded as refusal:
+            # Closed: nothing else refuses who waits without a timeout.
+            print(refusal)
+            jobs.put(job)  # for the next run
+            return
+
+
+def on_signal(number: int, _frame: object) -> None:
+    """
+    End every wait; a signal handler may do that.
+    """
+    registry.close(f"received {signal.Signals(number).name}")
+
+
+def main() -> None:
+    """
+    Start workers, be told to stop, and stop.
+    """
+    signal.signal(signal.SIGTERM, on_signal)
+    for job in range(10):
+        jobs.put(job)
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    while registry.limiter("mail").snapshot().waiting < len(workers):
+        time.sleep(0.01)
+
+    begin = time.monotonic()
+    signal.raise_signal(signal.SIGTERM)
+    for worker in workers:
+        worker.join()
+    print("stopped within a second:", time.monotonic() - begin < 1.0)
+    print("sent:", len(sent))
+    print("kept:", jobs.qsize())
+
+
+if __name__ == "__main__":
+    main()
