@@ -18,7 +18,7 @@ from service import serve
 from switchgear import CallNotPermitted, breaker_of, protected
 
 
-COOLDOWN = 0.2
+COOLDOWN = 0.5
 
 known: dict[str, int] = {}
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 answers = iter(["down", "down", "down", "up"])
 
 
-@protected("prices", calls_per_second=100, burst=1, threshold=2, cooldown=0.1)
+@protected("prices", calls_per_second=100, burst=1, threshold=2, cooldown=0.5)
 def price_of(item: str) -> int:
     """
     Stand for a call of a service that is down at first.

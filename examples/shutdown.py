@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import queue
 import signal
-import threading
 import time
+
+from concurrent.futures import ThreadPoolExecutor
 
 from switchgear import RateLimitExceeded, rate_limited, registry
 
+
+WORKERS = 4
 
 jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
 sent = registry.unique("sent")
@@ -24,9 +27,9 @@ def send(job: int) -> None:
     sent.add(job)
 
 
-def work() -> None:
+def work() -> str:
     """
-    Do jobs until the limiters are closed.
+    Do jobs until the limiters are closed; return why.
     """
     while True:
         job = jobs.get()
@@ -34,9 +37,8 @@ def work() -> None:
             send(job)
         except RateLimitExceeded as refusal:
             # Closed: nothing else refuses who waits without a timeout.
-            print(refusal)
             jobs.put(job)  # for the next run
-            return
+            return str(refusal)
 
 
 def on_signal(number: int, _frame: object) -> None:
@@ -53,16 +55,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_signal)
     for job in range(10):
         jobs.put(job)
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    while registry.limiter("mail").snapshot().waiting < len(workers):
-        time.sleep(0.01)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        workers = [pool.submit(work) for _ in range(WORKERS)]
+        while registry.limiter("mail").snapshot().waiting < WORKERS:
+            time.sleep(0.01)
 
-    begin = time.monotonic()
-    signal.raise_signal(signal.SIGTERM)
-    for worker in workers:
-        worker.join()
+        begin = time.monotonic()
+        signal.raise_signal(signal.SIGTERM)
+        for worker in workers:
+            print(worker.result())
     print("stopped within a second:", time.monotonic() - begin < 1.0)
     print("sent:", len(sent))
     print("kept:", jobs.qsize())

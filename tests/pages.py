@@ -11,6 +11,7 @@ Blocks of a page are run in order, in a folder of their own:
 - ``console``: what begins with ``$ switchgear`` or ``$ python`` is run, and what
   it prints is compared (``...`` stands for anything); other commands are not.
 - ``json``: has to be JSON. ``text`` is text.
+- ``{literalinclude}``: a file of the repository; it is there from the start.
 
 ``<!-- not valid: why -->`` before a block says that its settings are wrong on
 purpose.
@@ -37,17 +38,19 @@ from switchgear import Registry
 from switchgear.testing import isolated_registry
 
 
+ROOT = Path(__file__).resolve().parents[1]
+
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 _FENCE = re.compile(
     r"^(?P<before><!-- not valid: .+ -->\n\n?)?"
-    r"^```(?P<language>[\w{}-]*)[^\n]*\n(?P<text>.*?)^```$",
+    r"^```(?P<language>[\w{}-]*) ?(?P<argument>[^\n]*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 
 #: Commands that are run here, maybe with a variable of their own ...
 _RUN = re.compile(
-    r"(\w+=\S+ )*(switchgear|python (-u )?(\w+\.py|-m (pytest|switchgear)))\b"
+    r"(\w+=\S+ )*(switchgear|python ([\w/]+\.py|-m (pytest|switchgear)))\b"
 )
 
 #: ... and those that a reader runs without us.
@@ -68,6 +71,8 @@ class Block(NamedTuple):
     text: str
     #: It shows what is wrong.
     bad: bool = False
+    #: What follows the language, such as the file to be included.
+    argument: str = ""
 
     @property
     def file(self):
@@ -89,6 +94,7 @@ def blocks(page):
             text.count("\n", 0, found.start("text")),
             found["text"],
             bool(found["before"]),
+            found["argument"],
         )
         for found in _FENCE.finditer(text)
     ]
@@ -125,7 +131,11 @@ class Page:
         """
         ran = 0
         with _at_home_in(self._folder), isolated_registry(), self._runner:
-            for block in blocks(self._path):
+            found = blocks(self._path)
+            for block in found:
+                if block.language == "{literalinclude}":
+                    self._include(block)
+            for block in found:
                 act = getattr(self, f"_{block.language}", None)
                 if act is not None:
                     act(block)
@@ -164,6 +174,12 @@ class Page:
         if block.file:
             self._write(block)
 
+    def _include(self, block):
+        source = (self._path.parent / block.argument).resolve()
+        copy = self._folder / source.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(source.read_bytes())
+
     def _json(self, block):
         json.loads(block.text)
 
@@ -200,7 +216,11 @@ class Page:
                 **self._environ,
                 **own,
                 "COLUMNS": "80",
+                # Lines come in the order in which a terminal shows them.
+                "PYTHONUNBUFFERED": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
+                # An example that warns is none.
+                "PYTHONWARNINGS": "error",
                 "PYTHONPATH": os.pathsep.join(
                     [str(self._folder), self._environ.get("PYTHONPATH", "")]
                 ),

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import os
 
-from pathlib import Path
-
 import pytest
 
-from pages import Page, blocks
+from pages import ROOT, Page, blocks
 
 
-ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
