@@ -407,6 +407,8 @@ manual.advance(1.5)
 RateLimiter(clock=manual)
 with isolated_registry() as inside:
     assert_type(inside, Registry)
+with isolated_registry(clock=manual), manual.autojump() as nothing:
+    assert_type(nothing, None)
 with capture_events(CircuitOpened) as events:
     assert_type(events, list[Event])
 with disabled():
