@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 
@@ -27,6 +28,18 @@ def run(*arguments, **environ):
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONIOENCODING": "ascii", **environ},
+    )
+
+
+def shell(command):
+    """
+    Run it as a shell does, which can close its streams.
+    """
+    return subprocess.run(  # noqa: S602 -- the command is ours
+        f"{shlex.quote(sys.executable)} -W error -m switchgear {command}",
+        shell=True,
+        capture_output=True,
+        check=False,
     )
 
 
@@ -129,6 +142,32 @@ class TestProcess:
         assert 0 == done.returncode
         assert done.stdout.startswith(b'limiters."s\\xfcd"')
         assert b"" == done.stderr
+
+    @pytest.mark.skipif(os.name != "posix", reason="there is no shell")
+    @pytest.mark.parametrize(
+        ("closed", "status", "out", "error"),
+        [
+            (">&-", 0, b"", b""),
+            ("2>&-", 0, b"No limiter and no breaker, and nothing wrong.\n", b""),
+            (">&- 2>&-", 0, b"", b""),
+        ],
+    )
+    def test_a_closed_stream(self, closed, status, out, error):
+        """
+        If stdout or stderr is closed, the status still tells.
+        """
+        done = shell(f"check {os.devnull} {closed}")
+
+        assert (status, out, error) == (done.returncode, done.stdout, done.stderr)
+
+    @pytest.mark.skipif(os.name != "posix", reason="there is no shell")
+    def test_errors_stay_out_of_the_answer(self, tmp_path):
+        """
+        If stderr is closed, its lines are not on stdout instead.
+        """
+        done = shell(f"check {shlex.quote(str(tmp_path))}/missing.toml 2>&-")
+
+        assert (2, b"") == (done.returncode, done.stdout)
 
     @pytest.mark.skipif(os.name != "posix", reason="there is no head")
     def test_whoever_reads_may_leave(self, tmp_path):

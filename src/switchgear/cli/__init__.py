@@ -8,6 +8,8 @@ import argparse
 import os
 import sys
 
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear.cli._check import check
@@ -60,8 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     .. versionadded:: 0.1.0
     """
-    _print_anything()
-    given = _parser().parse_args(arguments)
+    # Python has None for a stream that was closed (`2>&-`, `pythonw`), and
+    # print(file=None) prints to stdout: errors would be in the answer.
+    with (
+        Path(os.devnull).open("w") as nobody,
+        redirect_stdout(sys.stdout or nobody),
+        redirect_stderr(sys.stderr or nobody),
+    ):
+        _print_anything()
+        return _run(_parser().parse_args(arguments))
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
         status: int = given.act(given)
         sys.stdout.flush()
