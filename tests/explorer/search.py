@@ -1,0 +1,240 @@
+"""
+Try the schedules of a scenario, those with fewer pre-emptions first.
+
+The search is that of CHESS (Musuvathi and Qadeer, "Iterative context bounding
+for systematic testing of multithreaded programs", PLDI 2007): nearly every
+defect shows with one or two pre-emptions, of which there are few enough to try
+them all.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import traceback
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from explorer.failure import DivergedError, ScheduleFailed
+from explorer.schedule import Schedule, Turn
+from explorer.scheduler import Scheduler
+from explorer.stand_ins import ScheduledTime, stand_ins
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+#: How often a scenario is run to see that it runs the same way each time. Since
+#: Python 3.12 the first run of code under a tracer is not told of all steps.
+WARM_UPS = 6
+
+
+class Outcome(NamedTuple):
+    """
+    What became of one thread: what its call returned, or raised.
+    """
+
+    value: Any
+    error: BaseException | None
+
+
+class Race(NamedTuple):
+    """
+    Be what is run once: fresh objects, calls that race for them, and a check.
+
+    Attributes:
+        calls: One for each thread, by any number.
+        check: Called when all have returned, with their outcomes in order.
+            Raises if something is wrong.
+        tolerates: The errors that outcomes may be; others fail the run.
+    """
+
+    calls: Sequence[Callable[[], Any]]
+    check: Callable[[list[Outcome]], None]
+    tolerates: tuple[type[BaseException], ...] = ()
+
+
+@dataclass
+class Coverage:
+    """
+    Say how much of a scenario was tried.
+
+    Attributes:
+        name: The scenario's.
+        every_step: Whether threads stopped at every step another could notice,
+            or at locks and sleeps alone.
+        tried: How many schedules, by the number of pre-emptions in them.
+        known: How many there are, as far as was looked.
+        steps: How many steps the longest took.
+    """
+
+    name: str
+    every_step: bool
+    tried: list[int]
+    known: list[int]
+    steps: int = 0
+
+    @property
+    def schedules(self) -> int:
+        return sum(self.tried)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.tried == self.known
+
+    def __str__(self) -> str:
+        at = "every step" if self.every_step else "locks and sleeps"
+        *whole, last = range(len(self.tried))
+        if self.is_complete:
+            share = f"all with up to {last} pre-emptions"
+        else:
+            share = f"{self.tried[last]:,} of {self.known[last]:,} with {last}"
+            if whole:
+                share = f"all with up to {whole[-1]} pre-emptions, {share}"
+        return f"{self.name}: {self.schedules:,} schedules at {at}: {share}"
+
+
+def explore(
+    scenario: Callable[[], Race],
+    *,
+    preemptions: int = 2,
+    every_step: bool = True,
+    limit: int = 2_000,
+) -> Coverage:
+    """
+    Try schedules of *scenario*, all of them or a sample up to *limit*.
+
+    Args:
+        scenario: Makes fresh objects and returns the race for them.
+        preemptions: How often a thread that could go on is stopped, at most.
+        every_step: Stop threads wherever another could notice; or, faster, at
+            locks, sleeps and readings of the clock alone.
+        limit: How many schedules at most. Of those with the most pre-emptions
+            a sample is tried then, the same each time.
+
+    Raises:
+        ScheduleFailed: At the first schedule that breaks something.
+        DivergedError: If the scenario does not run the same way each time.
+    """
+    with stand_ins(), _no_collection():
+        _warm_up(scenario, every_step=every_step)
+        coverage = Coverage(scenario.__name__, every_step, [], [])
+        level = [Schedule()]
+        for pre_empted in range(preemptions + 1):
+            further: list[Schedule] = []
+            coverage.tried.append(0)
+            while level and coverage.schedules < limit:
+                schedule = level.pop()
+                run = _run(
+                    scenario,
+                    schedule,
+                    every_step=every_step,
+                    note_preemptions=pre_empted < preemptions,
+                )
+                coverage.tried[-1] += 1
+                coverage.steps = max(coverage.steps, run.step)
+                for step, digest, others in run.decisions:
+                    for party, preempts in others:
+                        turns = (*schedule.turns, Turn(step, party))
+                        (further if preempts else level).append(Schedule(turns, digest))
+            coverage.known.append(coverage.tried[-1] + len(level))
+            if level:
+                break
+            level = further
+            random.Random(1).shuffle(level)
+    return coverage
+
+
+def replay(
+    scenario: Callable[[], Race], line: str, *, every_step: bool = True
+) -> Scheduler:
+    """
+    Run the one schedule that a failure has printed.
+    """
+    with stand_ins(), _no_collection():
+        _warm_up(scenario, every_step=every_step)
+        return _run(
+            scenario,
+            Schedule.parse(line),
+            every_step=every_step,
+            note_preemptions=False,
+        )
+
+
+def _run(
+    scenario: Callable[[], Race],
+    schedule: Schedule,
+    *,
+    every_step: bool,
+    note_preemptions: bool,
+) -> Scheduler:
+    race = scenario()
+    scheduler = Scheduler(
+        race.calls,
+        schedule,
+        every_step=every_step,
+        note_preemptions=note_preemptions,
+        start=ScheduledTime.START,
+    )
+    try:
+        scheduler.run()
+        outcomes = [Outcome(one.value, one.error) for one in scheduler.parties]
+        for outcome in outcomes:
+            if outcome.error is not None and not isinstance(
+                outcome.error, race.tolerates
+            ):
+                raise outcome.error
+        race.check(outcomes)
+    except DivergedError:
+        raise
+    except BaseException as error:
+        raise ScheduleFailed(
+            _report(scenario.__name__, schedule, scheduler, error)
+        ) from error
+    return scheduler
+
+
+def _warm_up(scenario: Callable[[], Race], *, every_step: bool) -> None:
+    """
+    Run *scenario* until it runs the same way twice.
+    """
+    before: tuple[int, int] | None = None
+    for _ in range(WARM_UPS):
+        run = _run(scenario, Schedule(), every_step=every_step, note_preemptions=False)
+        if before == (run.step, run.digest):
+            return
+        before = (run.step, run.digest)
+    msg = f"{scenario.__name__} runs another way each time"
+    raise DivergedError(msg)
+
+
+def _report(
+    name: str, schedule: Schedule, scheduler: Scheduler, error: BaseException
+) -> str:
+    told = "".join(traceback.format_exception_only(error)).strip()
+    switches = scheduler.switches or ["nobody was stopped"]
+    return "\n".join(
+        [
+            f"{name}: {told}",
+            "who went on, and where the one before was stopped:",
+            *(f"    {switch}" for switch in switches),
+            f"to see it again, with this Python: SCHEDULE='{schedule}'",
+        ]
+    )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """
+    Keep the collector, and so finalisers, from running at steps of its own choice.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,61 @@
+"""
+Explore in tests, and say at the end how much was covered.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from explorer import explore, replay
+
+
+#: What a failure printed: the one schedule to run.
+SCHEDULE = os.environ.get("SCHEDULE")
+
+#: How many times as many schedules as usual where all are too many.
+DEPTH = int(os.environ.get("DEPTH", "1"))
+
+COVERED = pytest.StashKey()
+
+
+@pytest.fixture
+def explored(request):
+    """
+    A function that explores a scenario, and fails if a bound was not reached.
+    """
+
+    def run(scenario, *, every_step=True, limit=None, preemptions=2):
+        if SCHEDULE is not None:
+            replay(scenario, SCHEDULE, every_step=every_step)
+            return
+        # Of what is a sample, a tenth more is not much; of what is all, it is.
+        coverage = explore(
+            scenario,
+            every_step=every_step,
+            limit=10_000 if limit is None else limit * DEPTH,
+            preemptions=preemptions,
+        )
+        coverage.name = f"{request.node.name}: {coverage.name}"
+        request.config.stash.setdefault(COVERED, []).append(coverage)
+        assert coverage.is_complete or limit is not None, str(coverage)
+        # One more or less a pre-emption is always all.
+        assert len(coverage.tried) > 1, str(coverage)
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """
+    Say how many schedules were tried, and of each scenario whether that was all.
+    """
+    covered = config.stash.get(COVERED, [])
+    if not covered:
+        return
+    terminalreporter.section("schedules explored")
+    schedules = sum(one.schedules for one in covered)
+    terminalreporter.line(f"{len(covered)} scenarios, {schedules:,} schedules")
+    if config.get_verbosity() > 0:
+        for one in covered:
+            terminalreporter.line(str(one))
