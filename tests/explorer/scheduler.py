@@ -297,7 +297,9 @@ class Scheduler:
         frames = sys._current_frames()
         return "; ".join(
             f"{party.number} at {_place(frames[ident])}"
-            for ident, party in self._by_ident.items()
+            for ident, party in sorted(
+                self._by_ident.items(), key=lambda item: item[1].number
+            )
             if not party.done
         )
 
