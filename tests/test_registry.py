@@ -745,7 +745,7 @@ class TestCells:
         assert () == names.names()
         assert cell.instance is None
         inner = names._resolve(cell)
-        restore()
+        restore("over")
 
         assert cell.instance is None
         assert outer is names._resolve(cell)

@@ -172,7 +172,7 @@ class TestOrderOfArrival:
         changed = names.configure({"breakers": {"b": {"max_cooldown": 60}}})
 
         assert {"breakers.b.max_cooldown": (None, 60.0)} == changed
-        with pytest.raises(ConfigurationError, match=r"mapping over it"):
+        with pytest.raises(ConfigurationError, match=r"\(from mapping\)"):
             names.breaker("b")
 
     def test_a_clock_cannot_come_late(self, names, clock):
@@ -299,7 +299,7 @@ class TestLoad:
 
         assert 3 == limiter.settings()["burst"]
 
-    def test_loads_that_race(self, names, monkeypatch):
+    def test_loads_that_race(self, names, monkeypatch, file):
         """
         If another load is done while one is prepared, it is prepared anew.
         """
@@ -315,7 +315,7 @@ class TestLoad:
             return made
 
         monkeypatch.setattr(_registry, "layers_of", overtaken)
-        names._configure({"file": {"limiters": {"a": {"max_waiters": 8}}}})
+        names.load(file("[limiters.a]\nmax_waiters = 8\n"))
 
         assert (5, 8) == tuple(names.limiter("a").settings().values())[1:]
 
@@ -327,7 +327,7 @@ class TestLoad:
         from switchgear import _registry
 
         names._define("limiter", "a", {"burst": 2}, "here")
-        build, others = _registry.build, [3, 4]
+        build, others = _registry.build, [4, 3]
 
         def overtaken(kind, name, definition):
             made = build(kind, name, definition)

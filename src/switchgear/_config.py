@@ -135,9 +135,13 @@ _WINDOW: Final[_Checks] = {
 }
 
 
-def read(path: str | PathLike[str]) -> dict[str, Any]:
+def read(path: str | PathLike[str], source: str | None = None) -> dict[str, Any]:
     """
     Return what the TOML file at *path* says.
+
+    Args:
+        path: Where it is.
+        source: What problems begin with; None for *path*.
 
     Raises:
         ConfigurationError: If it is not TOML, or not UTF-8; says where.
@@ -147,6 +151,7 @@ def read(path: str | PathLike[str]) -> dict[str, Any]:
 
     from pathlib import Path
 
+    source = str(path) if source is None else source
     # Editors of Windows begin a file with this mark.
     content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
@@ -155,12 +160,12 @@ def read(path: str | PathLike[str]) -> dict[str, Any]:
         before = content[: error.start]
         line = before.count(b"\n") + 1
         column = len(before.rpartition(b"\n")[2].decode()) + 1
-        problem = f"{path}: not UTF-8 (at line {line}, column {column})"
+        problem = f"{source}: not UTF-8 (at line {line}, column {column})"
     except RecursionError:
-        problem = f"{path}: nested too deeply"
+        problem = f"{source}: nested too deeply"
     except ValueError as error:
         # Not only TOMLDecodeError: an int of thousands of digits is another.
-        problem = f"{path}: {error}"
+        problem = f"{source}: {error}"
     raise ConfigurationError(problem)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from switchgear._breaker import CircuitBreaker
+from switchgear._core.windows import CountWindow
 from switchgear._keyed import MAX_KEYS
 from switchgear._limiter import RateLimiter
 from switchgear._validate import whole
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from switchgear._clock import Clock
     from switchgear._core.outcomes import Matcher
     from switchgear._core.rate import Rate
-    from switchgear._core.windows import CountWindow, TimeWindow
+    from switchgear._core.windows import TimeWindow
 
     class LimiterDefinition(TypedDict, total=False):
         """
@@ -97,6 +98,27 @@ def effective(kind: str, definition: dict[str, Any]) -> dict[str, Any]:
         # Code that is still to come may make sense of it; if not, the look-up
         # says so.
         return definition
+
+
+def contradiction(kind: str, said: dict[str, Any]) -> str | None:
+    """
+    Return why *said* makes no sense whatever the code under it says, or None.
+    """
+    # Code that stands in the way of nothing.
+    code: dict[str, Any] = {}
+    if kind == "breaker":
+        longest = said.get("max_cooldown")
+        code = {
+            "cooldown": 1.0 if longest is None else longest,
+            "slow_call_seconds": 1.0,
+            "threshold": 1,
+            "window": CountWindow(1),
+        }
+    try:
+        settled(kind, {**code, **said})
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakSet
 
-from switchgear._definition import kept
+from switchgear._definition import build, kept
 from switchgear.errors import ConfigurationError
 
 
@@ -116,6 +116,18 @@ class Entry:
         if self.template is not None:
             keyed = [self.template, *self.template._instances()]  # noqa: SLF001 -- ours
         return keyed if self.instance is None else [self.instance, *keyed]
+
+    def objections(self, definition: dict[str, Any]) -> list[str]:
+        """
+        Return why *definition*, and what lives going on with it, make no sense.
+        """
+        try:
+            pattern = build(self.kind, None, definition)
+            for thing in self.things():
+                thing._check_like(pattern)  # noqa: SLF001 -- ours
+        except (TypeError, ValueError) as error:
+            return [f"{self.kind}s.{self.name}: {error}"]
+        return []
 
     def check_agreement(self, other: Entry) -> None:
         """

@@ -4,9 +4,23 @@ What lies between the code and what is changed at run time.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from switchgear import _config
+
+
+#: Where what ``configure`` said is kept, among the paths of files.
+MAPPING: Final = ""
+
+
+class Said(NamedTuple):
+    """
+    Hold what one file, or the mapping, says.
+    """
+
+    #: How users call it: the path as they gave it.
+    source: str
+    layer: _config.Layer
 
 
 class Layers(NamedTuple):
@@ -14,9 +28,10 @@ class Layers(NamedTuple):
     Hold what lies between code and run time.
     """
 
-    #: What each file, and the mapping, says, in the order they came.
-    tables: dict[str, Any]
-    #: The same, checked and merged.
+    #: What each file, by its absolute path, and the mapping says, in the order
+    #: they came.
+    said: dict[str, Said]
+    #: The same, merged.
     file: _config.Layer
     #: The names in it are those of environment variables.
     environment: _config.Layer
@@ -43,23 +58,22 @@ class Layers(NamedTuple):
         """
         Say where they come from.
         """
-        return ", ".join([*self.tables, *(["environment"] if self.environment else [])])
+        sources = [said.source for said in self.said.values()]
+        return ", ".join([*sources, *(["environment"] if self.environment else [])])
 
 
 NO_LAYERS = Layers({}, {}, {})
 
 
-def layers_of(tables: dict[str, Any]) -> tuple[Layers, list[str]]:
+def layers_of(said: dict[str, Said]) -> tuple[Layers, list[str]]:
     """
-    Return the layers that *tables* and the environment make, and all problems.
+    Return the layers that *said* and the environment make, and what is wrong there.
     """
     from os import environ
 
     file: _config.Layer = {}
-    variables, problems = _config.environment(environ)
-    for source, one in tables.items():
-        layer, more = _config.layer_of(one, source)
-        problems = [*problems, *more]
+    for _, layer in said.values():
         for key, settings in layer.items():
             file[key] = _config.merged(key[0], file.get(key, {}), settings)
-    return Layers(tables, file, variables), problems
+    variables, problems = _config.environment(environ)
+    return Layers(said, file, variables), problems

@@ -6,20 +6,29 @@ Named instances: defined once, found everywhere.
 
 from __future__ import annotations
 
-from os import fspath
+from os import fsdecode
+from os.path import abspath
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from switchgear import _config, _fork
 from switchgear._counter import AtomicCounter
-from switchgear._definition import build, effective, kept, same, settled
+from switchgear._definition import (
+    build,
+    contradiction,
+    effective,
+    kept,
+    same,
+    settled,
+)
 from switchgear._entry import DEFINABLE, Cell, Entries, Entry
 from switchgear._keyed import MAX_KEYS, Keyed, shown_key
-from switchgear._layers import NO_LAYERS, Layers, layers_of
+from switchgear._layers import MAPPING, NO_LAYERS, Layers, Said, layers_of
 from switchgear._place import caller
 from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
 from switchgear._validate import required_name
+from switchgear._world import World, outer_of
 from switchgear.errors import ConfigurationError, UnknownNameError
 
 
@@ -60,7 +69,10 @@ class Registry:
         # Guards what belongs together: an entry, its instance, its cells.
         # Instances are made, asked and changed outside of it.
         self._lock = RLock()
-        self._entries: Entries = {}
+        #: The one outside of all isolated blocks, and that of each of those.
+        self._worlds = [World()]
+        # The rest is that of the last of them, where it is found more quickly.
+        self._entries: Entries = self._worlds[-1].entries
         #: What was defined outside of an isolated block: defined inside as
         #: well, unless the block says otherwise.
         self._outer: Entries = {}
@@ -236,8 +248,9 @@ class Registry:
         lie over what the code says, key by key, whichever came first; over
         them lie the environment (``SWITCHGEAR_LIMITERS__IMAGES__BURST=3``) and
         what was changed at run time. A name without code is made on look-up.
-        Another file lies over those loaded before; the same one replaces what
-        it said.
+        Another file lies over those loaded before, which are not read again;
+        the same one replaces what it said. The file is the one that *path*
+        leads to now, whatever the working directory is later.
 
         Live instances keep debt, queue, state and window. Threads may load at
         once: what is loaded last holds.
@@ -251,59 +264,87 @@ class Registry:
                 Nothing is changed then.
             OSError: If the file cannot be read.
         """
-        source = fspath(path)
-        return self._configure({source: _config.read(source)})
+        source = fsdecode(path)
+        # Links stay: a later reload follows them to where they lead then.
+        absolute = abspath(source)  # noqa: PTH100 -- resolve() follows them now
+        return self._configure({absolute: source})
 
     def configure(self, tables: Mapping[str, Any]) -> Changes:
         """
         Apply *tables*, as :meth:`load` does a file: ``{"limiters": {...}}``.
 
         Another call replaces what the one before said. The environment is
-        read as well.
+        read as well, other files are not.
         """
-        return self._configure({_MAPPING: tables})
+        return self._configure({}, tables)
 
     def reload(self) -> Changes:
         """
-        Read the files and the environment again, as :meth:`load`.
+        Read all files and the environment again, as :meth:`load`.
         """
-        return self._configure({})
+        said = self._layers.said.items()
+        return self._configure(
+            {path: source for path, (source, _) in said if path != MAPPING}
+        )
 
-    def _configure(self, given: dict[str, Any]) -> Changes:
+    def _configure(
+        self, files: dict[str, str], tables: Mapping[str, Any] | None = None
+    ) -> Changes:
+        """
+        Read *files*, by path, shown as written, and *tables*; apply them.
+        """
+        given: dict[str, tuple[str, Mapping[str, Any]]] = {
+            path: (source, _config.read(path, source)) for path, source in files.items()
+        }
+        if tables is not None:
+            given[MAPPING] = "mapping", tables
+        said: dict[str, Said] = {}
+        problems: list[str] = []
+        for path, (source, one) in given.items():
+            layer, wrong = _config.layer_of(one, source)
+            said[path] = Said(source, layer)
+            problems += wrong
         while True:
             before = self._layers
-            tables = {
-                source: given[source]
-                if source in given
-                else (old if source == _MAPPING else _config.read(source))
-                for source, old in {**before.tables, **given}.items()
-            }
-            after, problems = layers_of(tables)
-            for entry in self._sorted():
-                problems += self._problems_with(entry, after)
-            if problems:
-                raise ConfigurationError(problems)
+            after, wrong = layers_of({**before.said, **said})
+            _insist([*problems, *wrong, *self._objections(after)])
             with self._lock:
                 if self._layers is before:
                     self._layers = after
                     break
+        self._adopt_all(before, after)
         changes: dict[str, tuple[Any, Any]] = {}
-        # Those that were made since the problems were looked for as well.
-        for entry in self._sorted():
-            self._adopt(entry)
         for kind, name in sorted({*before.file, *after.file, *self._entries.copy()}):
             if kind in DEFINABLE:
                 changes |= self._changes(kind, name, before, after)
         return changes
+
+    def _adopt_all(self, before: Layers, after: Layers) -> None:
+        """
+        Have all that lives go on with *after*; if one cannot, with *before*.
+        """
+        problems: list[str] = []
+        # Those that were made since objections were looked for as well.
+        for entry in self._sorted():
+            problems += self._adopt(entry)
+        if problems:
+            # Changed at run time since then: as if that had come first.
+            with self._lock:
+                if self._layers is after:
+                    self._layers = before
+            for entry in self._sorted():
+                self._adopt(entry)
+            raise ConfigurationError(problems)
 
     def _changes(
         self, kind: str, name: str, before: Layers, after: Layers
     ) -> dict[str, tuple[Any, Any]]:
         entry = self._entries.get((kind, name))
         code = {} if entry is None else entry.code
+        lives = entry is not None and bool(entry.things())
         old, new = (
             effective(kind, layers.over(kind, name, code))
-            if code or layers.know(kind, name)
+            if code or lives or layers.know(kind, name)
             else {}
             for layers in (before, after)
         )
@@ -313,37 +354,48 @@ class Registry:
             if old.get(key) != new.get(key)
         }
 
-    def _problems_with(self, entry: Entry, layers: Layers) -> list[str]:
+    def _objections(self, layers: Layers) -> list[str]:
         """
-        Return why *entry* cannot go on with *layers*.
+        Return everything that cannot go on, or cannot be made, with *layers*.
         """
-        if not entry.definable or not entry.code:
-            return []
-        definition = layers.over(entry.kind, entry.name, entry.code)
-        try:
-            pattern = build(entry.kind, None, definition)
-            for thing in entry.things():
-                thing._check_like(pattern)
-        except (TypeError, ValueError) as error:
-            return [f"{entry.kind}s.{entry.name}: {error}"]
-        return []
+        problems: list[str] = []
+        known = sorted(
+            key
+            for key in {*self._entries.copy(), *self._outer, *layers.file}
+            if key[0] in DEFINABLE
+        )
+        for kind, name in known:
+            entry = self._entries.get((kind, name)) or self._inherited(kind, name)
+            if entry is not None and (entry.code or entry.things()):
+                problems += entry.objections(layers.over(kind, name, entry.code))
+            elif wrong := contradiction(kind, layers.over(kind, name, {})):
+                problems.append(f"{kind}s.{name}: {wrong}")
+        seen = {(kind, _config.normalised(name)) for kind, name in known}
+        for kind, name in sorted(layers.environment.keys() - seen):
+            if wrong := contradiction(kind, layers.environment[kind, name]):
+                problems.append(f"environment: {kind}s.{name}: {wrong}")
+        return problems
 
-    def _adopt(self, entry: Entry, *, forget: bool = False) -> None:
+    def _adopt(self, entry: Entry, *, forget: bool = False) -> list[str]:
         """
-        Have what lives go on with the layers as they are.
+        Have what lives go on with the layers as they are; return what cannot.
         """
         if not entry.definable:
-            return
+            return []
         while True:
+            problems: list[str] = []
             layers, code = self._layers, entry.code
             definition = layers.over(entry.kind, entry.name, code)
-            pattern = build(entry.kind, None, definition)
             for thing in entry.things():
-                if isinstance(thing, Keyed):
-                    thing._max_keys = definition.get("max_keys", MAX_KEYS)
-                thing._configure_like(pattern, forget=forget)
+                try:
+                    pattern = build(entry.kind, None, definition)
+                    if isinstance(thing, Keyed):
+                        thing._max_keys = definition.get("max_keys", MAX_KEYS)
+                    thing._configure_like(pattern, forget=forget)
+                except (TypeError, ValueError) as error:
+                    problems.append(f"{entry.kind}s.{entry.name}: {error}")
             if self._layers is layers and entry.code is code:
-                break
+                return problems
 
     # Changing
 
@@ -357,12 +409,11 @@ class Registry:
         Raises:
             UnknownNameError: If nothing goes by that name.
         """
-        self._named(name)
+        self._named(name, *_KINDS)
         with self._lock:
             removed = [self._entries.pop((kind, name), None) for kind in _KINDS]
-            self._outer = {
-                key: one for key, one in self._outer.items() if key[1] != name
-            }
+            self._worlds[-1].hidden.add(name)
+            self._outer = outer_of(self._worlds)
             for entry in removed:
                 if entry is not None:
                     entry.empty_cells()
@@ -381,7 +432,7 @@ class Registry:
         Raises:
             UnknownNameError: If nothing goes by that name.
         """
-        for entry in self._sorted() if name is None else self._named(name):
+        for entry in self._sorted() if name is None else self._named(name, *_KINDS):
             if entry.kind == "unique":
                 entry.instance.clear()
             else:
@@ -418,11 +469,8 @@ class Registry:
         Raises:
             UnknownNameError: If no limiter or breaker goes by that name.
         """
-        entries = [entry for entry in self._named(name) if entry.definable]
-        if not entries:
-            raise self._unknown(name, "limiter", "breaker")
-        for entry in entries:
-            self._adopt(entry, forget=True)
+        entries = self._named(name, *DEFINABLE)
+        _insist([one for entry in entries for one in self._adopt(entry, forget=True)])
 
     # For decorators and tests
 
@@ -456,19 +504,23 @@ class Registry:
         self._check_layers(entry)
         there = self._entries.setdefault((kind, name), entry)
         if there is not entry and self._took(there, entry):
-            self._adopt(there)
+            _insist(self._adopt(there))
         there.check_agreement(entry)
 
     def _took(self, there: Entry, entry: Entry) -> bool:
         """
         Let *there* take its code from *entry* if it has none; say whether it did.
         """
-        if not there.code and there.things() and entry.code.get("clock") is not None:
-            msg = (
-                f"{entry.kind}s.{entry.name}.clock: {entry.code['clock']!r}"
-                f" ({entry.place}) comes too late: it was looked up already"
+        if not there.code and there.things():
+            if entry.code.get("clock") is not None:
+                msg = (
+                    f"{entry.kind}s.{entry.name}.clock: {entry.code['clock']!r}"
+                    f" ({entry.place}) comes too late: it was looked up already"
+                )
+                raise ConfigurationError(msg)
+            _insist(
+                there.objections(self._layers.over(there.kind, there.name, entry.code))
             )
-            raise ConfigurationError(msg)
         with self._lock:
             if there.code:
                 return False
@@ -484,29 +536,47 @@ class Registry:
         try:
             settled(entry.kind, layers.over(entry.kind, entry.name, entry.code))
         except (TypeError, ValueError) as error:
-            msg = (
-                f"{entry.kind}s.{entry.name}: {error}"
-                f" ({entry.place}, with {layers.described()} over it)"
-            )
+            where = f"from {layers.described()}"
+            if entry.place:
+                where = f"{entry.place}, with {layers.described()} over it"
+            msg = f"{entry.kind}s.{entry.name}: {error} ({where})"
             raise ConfigurationError(msg) from error
 
-    def _isolate(self, clock: Clock | None = None) -> Callable[[], None]:
+    def _isolate(self, clock: Clock | None = None) -> Callable[[str], None]:
         """
         Start afresh; return the function that brings everything back.
 
         Definitions are inherited, instances are not; and the clock, if *clock*
-        is None.
+        is None. The function is given the reason for sending waiters away, and
+        may be called before that of a block within this one.
         """
-        before, outer, layers = self._entries, self._outer, self._layers
-        clock_before = self._clock
-        self._clock = clock_before if clock is None else clock
-        self._swap({}, {**outer, **before}, layers)
+        mine = World(self._layers, self._clock if clock is None else clock)
+        self._show([*self._worlds, mine])
 
-        def restore() -> None:
-            self._clock = clock_before
-            self._swap(before, outer, layers)
+        def end(reason: str) -> None:
+            # First: whoever waits is not to look up what is outside.
+            try:
+                for entry in list(mine.entries.values()):
+                    if entry.kind == "limiter":
+                        for thing in entry.things():
+                            thing.close(reason)
+            finally:
+                self._show([world for world in self._worlds if world is not mine])
 
-        return restore
+        return end
+
+    def _show(self, worlds: list[World]) -> None:
+        """
+        Go on with the topmost of *worlds*.
+        """
+        with self._lock:
+            before = self._worlds[-1]
+            before.layers = self._layers
+            self._worlds, world = worlds, worlds[-1]
+            self._entries, self._outer = world.entries, outer_of(worlds)
+            self._layers, self._clock = world.layers, world.clock
+            for entry in before.entries.values():
+                entry.empty_cells()
 
     # The inner workings
 
@@ -523,14 +593,12 @@ class Registry:
     def _entry(self, kind: str, name: str) -> Entry:
         entry = self._find(kind, name)
         if entry is None:
-            outer = self._outer.get((kind, name))
-            if outer is not None:
-                fresh = Entry(kind, name, outer.code, outer.settings, outer.place)
-            elif self._layers.know(kind, name):
+            fresh = self._inherited(kind, name)
+            if fresh is None:
+                if not self._layers.know(kind, name):
+                    raise self._unknown(name, kind)
                 fresh = Entry(kind, name, {}, {}, "")
                 self._check_layers(fresh)
-            else:
-                raise self._unknown(name, kind)
             entry = self._entries.setdefault((kind, name), fresh)
         return entry
 
@@ -542,11 +610,26 @@ class Registry:
         # What is not there may be no name at all.
         return self._entries.get((kind, required_name("name", name)))
 
-    def _named(self, name: str) -> list[Entry]:
-        found = [self._find(kind, name) for kind in _KINDS]
+    def _inherited(self, kind: str, name: str) -> Entry | None:
+        """
+        Return a new entry with what was defined outside of an isolated block.
+        """
+        outer = self._outer.get((kind, name))
+        if outer is None:
+            return None
+        return Entry(kind, name, outer.code, outer.settings, outer.place)
+
+    def _named(self, name: str, *kinds: str) -> list[Entry]:
+        """
+        Return what is there under *name*: nothing if it was only defined yet.
+        """
+        found = [self._find(kind, name) for kind in kinds]
         entries = [entry for entry in found if entry is not None]
-        if not entries:
-            raise self._unknown(name, *_KINDS)
+        if not entries and not any(
+            (kind, name) in self._outer or (kind, name) in self._layers.file
+            for kind in kinds
+        ):
+            raise self._unknown(name, *kinds)
         return entries
 
     def _sorted(self) -> list[Entry]:
@@ -572,8 +655,8 @@ class Registry:
         while entry.instance is None:
             # Outside the lock: what a racing creator makes is dropped again.
             layers, code = self._layers, entry.code
-            definition = self._clocked(layers.over(entry.kind, entry.name, code))
-            made = self._at_home(build(entry.kind, entry.name, definition), entry)
+            definition = layers.over(entry.kind, entry.name, code)
+            made = self._at_home(self._built(entry, entry.name, definition), entry)
             with self._lock:
                 current = self._layers is layers and entry.code is code
                 if current and entry.instance is None:
@@ -595,7 +678,7 @@ class Registry:
             return self._layers.over(entry.kind, entry.name, entry.code)
 
         def make(key: Hashable) -> Any:
-            made = build(entry.kind, None, self._clocked(definition()))
+            made = self._built(entry, None, definition())
             made._name = f"{entry.name}[{shown_key(key)}]"
             return self._at_home(made, entry, "one", key)
 
@@ -608,10 +691,15 @@ class Registry:
         template._pattern = pattern
         return template
 
-    def _clocked(self, definition: dict[str, Any]) -> dict[str, Any]:
-        if self._clock is None or definition.get("clock") is not None:
-            return definition
-        return {**definition, "clock": self._clock}
+    def _built(self, entry: Entry, name: str | None, definition: dict[str, Any]) -> Any:
+        if self._clock is not None and definition.get("clock") is None:
+            definition = {**definition, "clock": self._clock}
+        try:
+            return build(entry.kind, name, definition)
+        except (TypeError, ValueError) as error:
+            # A table that only code could complete, loaded this very moment.
+            msg = f"{entry.kind}s.{entry.name}: {error}"
+            raise ConfigurationError(msg) from error
 
     def _at_home(self, thing: Any, entry: Entry, *how: Any) -> Any:
         """
@@ -621,27 +709,22 @@ class Registry:
             thing._home = _arrive, (entry.kind, entry.name, entry.code, *how)
         return thing
 
-    def _swap(self, entries: Entries, outer: Entries, layers: Layers) -> None:
-        with self._lock:
-            before, self._entries, self._outer = self._entries, entries, outer
-            self._layers = layers
-            for entry in before.values():
-                entry.empty_cells()
-
     def _after_fork(self) -> None:
         self._lock = RLock()
 
 
 _KINDS = ("limiter", "breaker", "counter", "unique")
 
-#: Where the tables of ``configure`` are kept.
-_MAPPING = "mapping"
-
 #: What a load changed: old and new value by key path.
 Changes: TypeAlias = dict[str, tuple[Any, Any]]
 
 #: The registry that decorators use by default.
 registry = Registry()
+
+
+def _insist(problems: list[str]) -> None:
+    if problems:
+        raise ConfigurationError(problems)
 
 
 def _arrive(kind: str, name: str, definition: dict[str, Any], *how: Any) -> Any:

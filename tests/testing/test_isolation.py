@@ -47,6 +47,34 @@ class TestIsolatedRegistry:
 
         assert "before" not in registry
 
+    def test_a_block_may_end_before_those_within_it(self):
+        """
+        If blocks end out of order, as fixtures of different scopes do, each
+        takes along what it held, and nothing is left in the end.
+        """
+        before = registry.names()
+        with isolated_registry(clock=ManualClock()):
+            outer, inner = isolated_registry(), isolated_registry()
+            outer.__enter__()
+            registry.limiter("of the outer", burst=3)
+            inner.__enter__()
+            registry.limiter("of the inner", burst=4)
+            held = registry.limiter("of the outer")
+
+            outer.__exit__(None, None, None)
+
+            assert ("of the inner", "of the outer") == registry.names()
+            assert held is registry.limiter("of the outer")
+            registry.remove("of the outer")
+            with pytest.raises(UnknownNameError):
+                registry.limiter("of the outer")
+
+            inner.__exit__(None, None, None)
+
+            assert () == registry.names()
+
+        assert before == registry.names()
+
     def test_names_defined_outside_are_found_inside_as_new_instances(self):
         """
         If a name was defined outside, it is found inside by its definition,

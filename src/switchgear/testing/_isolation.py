@@ -32,7 +32,8 @@ def isolated_registry(*, clock: Clock | None = None) -> Iterator[Registry]:
     first, as it likes; what a decorator says of a name must agree with that.
     Afterwards everything is as it was before, whatever the block did. Whoever
     still waits then for a limiter of the block is sent away with
-    :class:`RateLimitExceeded`. Blocks nest, and must end in the reverse order.
+    :class:`RateLimitExceeded`. Blocks nest; one that ends before those within it
+    takes what it held along, and leaves theirs.
 
     It holds for the whole process: tests that share one must not run in
     several threads at once.
@@ -71,14 +72,11 @@ def isolated_registry(*, clock: Clock | None = None) -> Iterator[Registry]:
     """
     from switchgear._registry import registry
 
-    restore = registry._isolate(clock)  # noqa: SLF001 -- made for this
+    end = registry._isolate(clock)  # noqa: SLF001 -- made for this
     try:
         yield registry
     finally:
-        try:
-            registry.close("the isolated registry it was from is gone")
-        finally:
-            restore()
+        end("the isolated registry it was from is gone")
 
 
 @contextmanager
