@@ -141,7 +141,9 @@ class Scheduler:
         try:
             for party in self.parties:
                 start_new_thread(self._live, (party,))
-            self._next(None).baton.release()
+            first = self._next(None)
+            self.switches.append(f"{first.number} begins")
+            first.baton.release()
             if not self._over.acquire(timeout=PATIENCE):
                 msg = "a thread is blocked by something that is not scheduled"
                 raise DeadlockError(msg)

@@ -215,12 +215,11 @@ def _report(
     name: str, schedule: Schedule, scheduler: Scheduler, error: BaseException
 ) -> str:
     told = "".join(traceback.format_exception_only(error)).strip()
-    switches = scheduler.switches or ["nobody was stopped"]
     return "\n".join(
         [
             f"{name}: {told}",
             "who went on, and where the one before was stopped:",
-            *(f"    {switch}" for switch in switches),
+            *(f"    {switch}" for switch in scheduler.switches),
             f"to see it again, with this Python: SCHEDULE='{schedule}'",
         ]
     )

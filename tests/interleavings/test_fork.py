@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+
+import pytest
+
+from explorer import Race
+
+from switchgear import (
+    AtomicCounter,
+    CircuitBreaker,
+    RateLimiter,
+    Registry,
+    ThreadSafeSet,
+)
+from switchgear.events import Reconfigured
+
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="there is no os.fork here"
+)
+
+
+def in_child(function):
+    """
+    Fork, and return whether *function* did its work in the child.
+    """
+    with warnings.catch_warnings():
+        # Python warns of forking with threads; that is what is tried.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)
+            status = 0 if function() else 2
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def race_of(make, act, look):
+    """
+    A race of *act* and a fork, after which *look* must be true in the child.
+    """
+
+    def race():
+        thing = make()
+
+        def check(outcomes):
+            assert outcomes[1].value
+
+        return Race([lambda: act(thing), lambda: in_child(lambda: look(thing))], check)
+
+    return race
+
+
+class TestFork:
+    @pytest.mark.parametrize(
+        ("make", "act", "look"),
+        [
+            (
+                AtomicCounter,
+                lambda counter: counter.increment(2),
+                lambda counter: counter.increment() in {1, 3},
+            ),
+            (
+                lambda: ThreadSafeSet(["a"], max_size=2),
+                lambda items: items.update(["b", "c"]),
+                lambda items: items.add("d") and len(items) <= 2,
+            ),
+            (
+                lambda: RateLimiter(1, burst=2),
+                lambda limiter: limiter.try_acquire(),
+                lambda limiter: (
+                    limiter.try_acquire() and limiter.snapshot().admitted in {1, 2}
+                ),
+            ),
+            (
+                lambda: RateLimiter(1, burst=2),
+                lambda limiter: limiter.wait(2),
+                lambda limiter: limiter.snapshot().waiting == 0,
+            ),
+            (
+                lambda: CircuitBreaker(threshold=1, cooldown=5),
+                lambda breaker: breaker.record_failure(),
+                lambda breaker: (
+                    breaker.is_open == (breaker.snapshot().failures > 0)
+                    and breaker.reset() is None
+                    and bool(breaker.try_acquire())
+                ),
+            ),
+            (
+                Registry,
+                lambda names: names.limiter("a", burst=3),
+                lambda names: names.limiter("a", burst=3).snapshot().waiting == 0,
+            ),
+            (
+                Registry,
+                lambda names: names.keyed_breaker("a", threshold=3)["k"],
+                lambda names: bool(
+                    names.keyed_breaker("a", threshold=3)["k"].try_acquire()
+                ),
+            ),
+        ],
+        ids=["counter", "set", "taken", "waiting", "breaker", "name", "key"],
+    )
+    def test_at_every_step_of_another_thread(self, explored, make, act, look):
+        """
+        If a process forks while another thread is at any step, lock in hand or
+        not, the child can use what it inherits.
+        """
+        explored(race_of(make, act, look), preemptions=1, limit=40)
+
+    def test_while_a_listener_is_told(self, explored):
+        """
+        If a process forks while another thread delivers, the child delivers its
+        own events.
+        """
+
+        def race():
+            limiter, told = RateLimiter(1, burst=1), []
+            limiter.subscribe(told.append, Reconfigured)
+
+            def look():
+                told.clear()
+                limiter.reconfigure(burst=7)
+                return [7] == [event.changes["burst"][1] for event in told]
+
+            def check(outcomes):
+                assert outcomes[1].value
+
+            return Race(
+                [lambda: limiter.reconfigure(burst=2), lambda: in_child(look)], check
+            )
+
+        explored(race, preemptions=1, limit=60)

@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from explorer import Race
+from explorer.loops import in_loop
+from explorer.stand_ins import ScheduledTime
+from linearizability import History, bucket
+
+from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
+from switchgear._waiting import ThreadWaiter
+
+
+def elapsed():
+    """
+    The virtual seconds since the race began.
+    """
+    return (ScheduledTime.monotonic_ns() - ScheduledTime.START) / 1e9
+
+
+def nobody_is_left(limiter, admitted):
+    """
+    Check that the queue is empty, and that so many were admitted.
+    """
+    snapshot = limiter.snapshot()
+    assert (0, admitted) == (snapshot.waiting, snapshot.admitted)
+
+
+class TestTryAcquire:
+    @pytest.mark.parametrize(
+        ("burst", "mine", "theirs"),
+        [(1, [1], [1]), (3, [1, 1], [2]), (2, [1, 1], [1]), (5, [3], [2, 1])],
+    )
+    @pytest.mark.parametrize("several", [False, True])
+    def test_two_threads(self, explored, burst, mine, theirs, several):
+        """
+        If two threads take tokens while no time passes, none is given twice, and
+        none is refused that is there: by the short way, or by several rates.
+        """
+
+        def race():
+            limiter, history = RateLimiter(1, burst=burst), History()
+            if several:
+                limiter = RateLimiter(
+                    rates=[Rate(1, burst=burst), Rate(60, per=60, burst=burst)]
+                )
+
+            def admitted(tokens):
+                return limiter.try_acquire(tokens).admitted
+
+            def act(asked):
+                for tokens in asked:
+                    history.call(admitted, tokens)
+
+            def check(outcomes):
+                assert history.is_linearizable(bucket, burst), f"\n{history}"
+
+            return Race([lambda: act(mine), lambda: act(theirs)], check)
+
+        explored(race, limit=200)
+
+
+class TestWait:
+    def test_two_threads(self, explored):
+        """
+        If two threads wait, both are served, one interval apart.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            def wait():
+                limiter.wait()
+                return elapsed()
+
+            def check(outcomes):
+                first, second = sorted(one.value for one in outcomes)
+                assert first >= 1
+                assert second >= 2
+                nobody_is_left(limiter, 3)
+
+            return Race([wait, wait], check)
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+    def test_three_threads(self, explored):
+        """
+        If three wait, all are served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            return Race([limiter.wait] * 3, lambda _: nobody_is_left(limiter, 3))
+
+        explored(race, every_step=False, limit=300)
+
+    def test_a_timeout_and_a_turn(self, explored):
+        """
+        If a wait may end at the very moment of its turn, it is admitted or
+        refused, not both, and who is behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            def check(outcomes):
+                nobody_is_left(
+                    limiter, 3 - sum(one.error is not None for one in outcomes)
+                )
+
+            return Race(
+                [lambda: limiter.wait(timeout=1), limiter.wait],
+                check,
+                tolerates=(RateLimitExceeded,),
+            )
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+    def test_a_pause_meanwhile(self, explored):
+        """
+        If the limiter is paused while somebody waits, nobody is lost, and nobody
+        who came to wait after it goes before its end.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            def pause():
+                limiter.pause(3)
+                limiter.wait()
+                return elapsed()
+
+            def check(outcomes):
+                assert outcomes[1].value >= 3
+                nobody_is_left(limiter, 3)
+
+            return Race([limiter.wait, pause], check)
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"calls_per_second": 10},
+            {"calls_per_second": 0.1},
+            {"burst": 3},
+            {"rates": [Rate(1), Rate(2)]},
+        ],
+    )
+    def test_other_settings_meanwhile(self, explored, change):
+        """
+        If settings change while two wait, both are served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+            return Race(
+                [
+                    limiter.wait,
+                    limiter.wait,
+                    lambda: limiter.reconfigure(**change),
+                ],
+                lambda _: nobody_is_left(limiter, 3),
+            )
+
+        explored(race, every_step=False, limit=200)
+
+    def test_a_burst_below_a_waiter(self, explored):
+        """
+        If the burst falls below what somebody waits for, it is sent away at
+        once or was served; who is behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=3)
+            limiter.try_acquire(3)
+
+            def check(outcomes):
+                sent_away = isinstance(outcomes[0].error, BurstExceeded)
+                nobody_is_left(limiter, 2 + (not sent_away))
+
+            return Race(
+                [
+                    lambda: limiter.wait(3),
+                    limiter.wait,
+                    lambda: limiter.reconfigure(burst=2),
+                ],
+                check,
+                tolerates=(BurstExceeded,),
+            )
+
+        explored(race, every_step=False, limit=300)
+
+    def test_close_meanwhile(self, explored):
+        """
+        If the limiter is closed while two wait, each was admitted or is sent
+        away; nobody waits for ever.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+
+            def check(outcomes):
+                gone = sum(one.error is not None for one in outcomes)
+                nobody_is_left(limiter, 2 - gone)
+
+            return Race(
+                [limiter.wait, limiter.wait, lambda: limiter.close("over")],
+                check,
+                tolerates=(RateLimitExceeded,),
+            )
+
+        explored(race, every_step=False, limit=300)
+
+    def test_close_and_reopen(self, explored):
+        """
+        If it is closed and opened again, at every step in between a thread that
+        waits is served or sent away.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            def again():
+                limiter.close()
+                limiter.reopen()
+
+            def check(outcomes):
+                nobody_is_left(limiter, 1 + (outcomes[0].error is None))
+
+            return Race([limiter.wait, again], check, tolerates=(RateLimitExceeded,))
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+
+class TestReserve:
+    def test_cancelled_while_somebody_waits(self, explored):
+        """
+        If a reservation is cancelled, whoever is behind moves up, and nothing is
+        minted: with the one it gave back no more go than the rate allows.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+            reservation = limiter.reserve()
+
+            def wait():
+                limiter.wait()
+                return elapsed()
+
+            def check(outcomes):
+                served = outcomes[1].value
+                assert served >= (1 if outcomes[0].value else 2), served
+                # After its turn it was admitted, and cost nothing in the end.
+                before_its_turn = limiter.snapshot().admitted == 2
+                assert outcomes[0].value or not before_its_turn
+                nobody_is_left(limiter, 2 if before_its_turn else 3)
+
+            return Race([reservation.cancel, wait], check)
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+    def test_waited_for_and_cancelled(self, explored):
+        """
+        If a reservation is cancelled by one thread while another waits on it, the
+        wait ends either way, and who is behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+            reservation = limiter.reserve()
+
+            def check(outcomes):
+                nobody_is_left(limiter, 2 + (outcomes[1].error is None))
+
+            return Race(
+                [reservation.cancel, reservation.wait, limiter.wait],
+                check,
+                tolerates=(RuntimeError, RateLimitExceeded),
+            )
+
+        explored(race, every_step=False, limit=300)
+
+
+class TestLoops:
+    def test_a_thread_and_tasks_of_two_loops(self, explored):
+        """
+        If a thread and tasks of two loops wait, all are served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            return Race(
+                [
+                    in_loop(limiter.wait_async),
+                    in_loop(limiter.wait_async),
+                    limiter.wait,
+                ],
+                lambda _: nobody_is_left(limiter, 3),
+            )
+
+        explored(race, every_step=False, limit=300)
+
+    def test_the_first_is_cancelled(self, explored):
+        """
+        If the task at the head is cancelled at any moment, around its turn too,
+        it was admitted or gave its turn back, and the thread behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            async def cancelled():
+                task = asyncio.create_task(limiter.wait_async())
+                await asyncio.sleep(1)
+                task.cancel()
+                return bool((await asyncio.gather(task, return_exceptions=True))[0])
+
+            def check(outcomes):
+                was_cancelled = outcomes[0].value
+                nobody_is_left(limiter, 2 if was_cancelled else 3)
+
+            return Race([in_loop(cancelled), limiter.wait], check)
+
+        explored(race, limit=200)
+        explored(race, every_step=False)
+
+    def test_a_blocked_loop_delays_nobody_else(self, explored):
+        """
+        If a loop is blocked when the turn of its task comes, a thread behind is
+        served without it.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+            thread_is_through = ThreadWaiter()
+
+            async def blocked():
+                task = asyncio.create_task(limiter.wait_async())
+                await asyncio.sleep(0)
+                # Blocks the loop; if the thread needed it, nobody could go on.
+                thread_is_through._baton.acquire()
+                await task
+
+            def wait():
+                limiter.wait()
+                thread_is_through.wake(None)
+
+            return Race([in_loop(blocked), wait], lambda _: nobody_is_left(limiter, 3))
+
+        explored(race, every_step=False)
