@@ -16,12 +16,11 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from explorer.failure import DeadlockError, DivergedError, EndlessError
-from explorer.points import mark, offsets
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import CodeType, FrameType
+    from types import FrameType
 
     from explorer.schedule import Schedule
 
@@ -113,7 +112,6 @@ class Scheduler:
         calls: Sequence[Callable[[], Any]],
         schedule: Schedule,
         *,
-        every_step: bool,
         note_preemptions: bool,
         start: int,
     ) -> None:
@@ -124,9 +122,10 @@ class Scheduler:
         self.decisions: list[Decision] = []
         self.switches: list[str] = []
         self.is_forked = False
+        #: Whether code was run that had not been: do not go by the steps then.
+        self.is_cold = False
         self._turns = list(reversed(schedule.turns))
         self._expected = schedule.digest
-        self._every_step = every_step
         self._notes_preemptions = note_preemptions
         self._by_ident: dict[int, Party] = {}
         self._problem: Exception | None = None
@@ -290,7 +289,6 @@ class Scheduler:
         if self.me() is None:
             raise problem
         self._problem = problem
-        sys.settrace(None)
         self._over.release()
         while True:
             threading.Event().wait()
@@ -310,45 +308,15 @@ class Scheduler:
     def _live(self, party: Party) -> None:
         self._by_ident[get_ident()] = party
         party.baton.acquire()
-        if self._every_step:
-            sys.settrace(self._tracer(party))
         try:
             party.value = party.call()
         except BaseException as error:
             party.error = error
-        finally:
-            sys.settrace(None)
         party.done = True
         if all(one.done for one in self.parties):
             self._over.release()
         else:
             self._next(party).baton.release()
-
-    def _tracer(self, party: Party) -> Callable[..., Any]:
-        tracers: dict[CodeType, Callable[..., Any] | None] = {}
-
-        def enter(frame: FrameType, event: str, arg: Any) -> Any:
-            code = frame.f_code
-            if code not in tracers:
-                tracers[code] = self._stopper(party, code)
-            if tracers[code] is not None:
-                frame.f_trace_opcodes = True
-                frame.f_trace_lines = False
-            return tracers[code]
-
-        return enter
-
-    def _stopper(self, party: Party, code: CodeType) -> Callable[..., Any] | None:
-        stops, label = offsets(code), mark(code)
-        if not stops:
-            return None
-
-        def stop(frame: FrameType, event: str, arg: Any) -> Any:
-            if event == "opcode" and frame.f_lasti in stops:
-                self.point(party, label + frame.f_lasti)
-            return stop
-
-        return stop
 
 
 def _place(frame: FrameType | None = None) -> str:

@@ -13,7 +13,7 @@ import gc
 import random
 import traceback
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,15 +21,15 @@ from explorer.failure import DivergedError, ScheduleFailed
 from explorer.schedule import Schedule, Turn
 from explorer.scheduler import Scheduler
 from explorer.stand_ins import ScheduledTime, stand_ins
+from explorer.tracing import stops, traced
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
-#: How often a scenario is run to see that it runs the same way each time. Since
-#: Python 3.12 the first run of code under a tracer is not told of all steps.
-WARM_UPS = 6
+#: How often a schedule is run at most until it leads through no new code.
+MOST_RUNS = 10
 
 
 class Outcome(NamedTuple):
@@ -119,8 +119,8 @@ def explore(
         ScheduleFailed: At the first schedule that breaks something.
         DivergedError: If the scenario does not run the same way each time.
     """
-    with stand_ins(), _no_collection():
-        _warm_up(scenario, every_step=every_step)
+    with stand_ins(), _no_collection(), stops() if every_step else nullcontext():
+        _check_sameness(scenario, every_step=every_step)
         coverage = Coverage(scenario.__name__, every_step, [], [])
         level = [Schedule()]
         for pre_empted in range(preemptions + 1):
@@ -154,8 +154,8 @@ def replay(
     """
     Run the one schedule that a failure has printed.
     """
-    with stand_ins(), _no_collection():
-        _warm_up(scenario, every_step=every_step)
+    with stand_ins(), _no_collection(), stops() if every_step else nullcontext():
+        _check_sameness(scenario, every_step=every_step)
         return _run(
             scenario,
             Schedule.parse(line),
@@ -171,44 +171,53 @@ def _run(
     every_step: bool,
     note_preemptions: bool,
 ) -> Scheduler:
-    race = scenario()
-    scheduler = Scheduler(
-        race.calls,
-        schedule,
-        every_step=every_step,
-        note_preemptions=note_preemptions,
-        start=ScheduledTime.START,
-    )
-    try:
-        scheduler.run()
-        outcomes = [Outcome(one.value, one.error) for one in scheduler.parties]
-        for outcome in outcomes:
-            if outcome.error is not None and not isinstance(
-                outcome.error, race.tolerates
-            ):
-                raise outcome.error
-        race.check(outcomes)
-    except DivergedError:
-        raise
-    except BaseException as error:
-        raise ScheduleFailed(
-            _report(scenario.__name__, schedule, scheduler, error)
-        ) from error
+    """
+    Run one schedule, again if it led through code that was never run before.
+    """
+    for _ in range(MOST_RUNS):
+        race = scenario()
+        scheduler = Scheduler(
+            [traced(call) for call in race.calls] if every_step else race.calls,
+            schedule,
+            note_preemptions=note_preemptions,
+            start=ScheduledTime.START,
+        )
+        failure: Exception | None = None
+        try:
+            _run_once(race, scheduler)
+        except DivergedError as error:
+            failure = error
+        except BaseException as error:
+            text = _report(scenario.__name__, schedule, scheduler, error)
+            failure = ScheduleFailed(text)
+            failure.__cause__ = error
+        if not scheduler.is_cold:
+            break
+    if failure is not None:
+        raise failure
     return scheduler
 
 
-def _warm_up(scenario: Callable[[], Race], *, every_step: bool) -> None:
+def _run_once(race: Race, scheduler: Scheduler) -> None:
+    scheduler.run()
+    outcomes = [Outcome(one.value, one.error) for one in scheduler.parties]
+    for outcome in outcomes:
+        if outcome.error is not None and not isinstance(outcome.error, race.tolerates):
+            raise outcome.error
+    race.check(outcomes)
+
+
+def _check_sameness(scenario: Callable[[], Race], *, every_step: bool) -> None:
     """
-    Run *scenario* until it runs the same way twice.
+    Run *scenario* twice: it must go the same way, or no schedule means anything.
     """
-    before: tuple[int, int] | None = None
-    for _ in range(WARM_UPS):
+    ways = set()
+    for _ in range(2):
         run = _run(scenario, Schedule(), every_step=every_step, note_preemptions=False)
-        if before == (run.step, run.digest):
-            return
-        before = (run.step, run.digest)
-    msg = f"{scenario.__name__} runs another way each time"
-    raise DivergedError(msg)
+        ways.add((run.step, run.digest))
+    if len(ways) > 1:
+        msg = f"{scenario.__name__} runs another way each time"
+        raise DivergedError(msg)
 
 
 def _report(
