@@ -29,10 +29,14 @@ def send(job: int) -> None:
 
 def work() -> str:
     """
-    Do jobs until the limiters are closed; return why.
+    Do jobs until none is left, or the limiters are closed; return why.
     """
     while True:
-        job = jobs.get()
+        try:
+            # Not get(): nothing would end a wait for a job that never comes.
+            job = jobs.get_nowait()
+        except queue.Empty:
+            return "nothing is left to do"
         try:
             send(job)
         except RateLimitExceeded as refusal:

@@ -292,16 +292,17 @@ class TestInterrupted:
         assert "Traceback" not in err
         assert "Warning" not in err
 
-    def test_tasks(self, interruptible, tmp_path):
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_tasks(self, interruptible, tmp_path, number):
         """
-        If Ctrl-C comes while an event loop is at it, too, what was done is
-        shown, also in a picture, and everything is closed.
+        If Ctrl-C or SIGTERM comes while an event loop is at it, too, what was
+        done is shown, also in a picture, and everything is closed.
         """
         demo = interruptible("--images", "60", "--rate", "5")
         wait_for(demo.stderr, "downloader.tasks_join")
         wait_for(demo.stderr, "downloader.progress")
 
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         out, err = demo.communicate(timeout=30)
 
         assert 130 == demo.returncode
@@ -309,6 +310,22 @@ class TestInterrupted:
         assert "Traceback" not in err
         assert "Warning" not in err
         assert "Interrupted: " in (tmp_path / "timeline.svg").read_text("utf-8")
+
+    def test_when_everything_has_arrived(self, interruptible, tmp_path):
+        """
+        If Ctrl-C comes while servers are closed, nothing is left to interrupt:
+        there is a picture all the same.
+        """
+        demo = interruptible("--images", "3", "--outage", "0", "--rate", "100")
+        wait_for(demo.stdout, "3 of 3 images arrived")
+
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=30)
+
+        assert 0 == demo.returncode
+        assert "Timeline: timeline.svg" in out
+        assert "Traceback" not in err
+        assert (tmp_path / "timeline.svg").exists()
 
     def test_while_it_gets_ready(self, environment, tmp_path):
         """
@@ -446,6 +463,122 @@ class TestUrls:
         assert 1 == len(ended.stderr.splitlines())
         assert f"{urls}:3: image.png: not an http://" in ended.stderr
         assert [urls] == list(tmp_path.iterdir())
+
+
+class TestStdout:
+    LITTLE = ("--images", "3", "--outage", "0", "--rate", "100")
+
+    def test_whoever_reads_may_leave(self, environment, tmp_path):
+        """
+        If the pipe is closed early, that is no error to talk about.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            ended = subprocess.run(
+                [*DEMO, *self.LITTLE],
+                stdout=pipe,
+                stderr=subprocess.PIPE,
+                check=False,
+                cwd=tmp_path,
+                env=environment,
+                timeout=100,
+            )
+
+        assert (141, b"") == (ended.returncode, ended.stderr)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+    def test_a_full_disk(self, environment, tmp_path):
+        """
+        If what is printed cannot be written, one line says why.
+        """
+        with Path("/dev/full").open("wb") as full:
+            ended = subprocess.run(
+                [*DEMO, *self.LITTLE],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+                cwd=tmp_path,
+                env=environment,
+                timeout=100,
+            )
+
+        assert (2, b"downloader: No space left on device\n") == (
+            ended.returncode,
+            ended.stderr,
+        )
+
+    def test_it_knows_ascii_only(self, environment, tmp_path):
+        """
+        If stdout does not know a sign, it is shown as an escape.
+        """
+        ended = subprocess.run(
+            [*DEMO, *self.LITTLE, "--picture", "b\u00fcld.svg"],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env={**environment, "PYTHONIOENCODING": "ascii"},
+            timeout=100,
+        )
+
+        assert 0 == ended.returncode
+        assert ended.stdout.endswith(b"Timeline: b\\xfcld.svg" + os.linesep.encode())
+
+    def test_there_is_none(self, environment, tmp_path):
+        """
+        If there is no stdout at all, the picture is drawn.
+        """
+        ended = subprocess.run(
+            [sys.executable, "-c", NO_STDOUT, *DEMO, *self.LITTLE],
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=tmp_path,
+            env=environment,
+            timeout=100,
+        )
+
+        assert 0 == ended.returncode
+        assert b"Traceback" not in ended.stderr
+        assert (tmp_path / "timeline.svg").stat().st_size
+
+
+NO_STDOUT = """
+import os, sys
+os.close(1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class TestExtra:
+    @pytest.mark.parametrize("name", ["httpx2", "rich"])
+    def test_what_it_needs_is_missing(self, environment, tmp_path, name):
+        """
+        If a package of the extra is not installed, one line says what to do.
+        """
+        (tmp_path / f"{name}.py").write_text(
+            f"raise ModuleNotFoundError('No module', name={name!r})\n",
+            encoding="utf-8",
+        )
+        path = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
+
+        ended = subprocess.run(
+            DEMO,
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            encoding="utf-8",
+            env={**environment, "PYTHONPATH": os.pathsep.join(path)},
+            timeout=100,
+        )
+
+        assert (
+            2,
+            "",
+            (
+                f"downloader: {name} is not installed;"
+                " pip install 'switchgear[demo]' does it\n"
+            ),
+        ) == (ended.returncode, ended.stdout, ended.stderr)
 
 
 class TestOptions:

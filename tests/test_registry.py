@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import sys
 import threading
 
@@ -148,13 +149,14 @@ class TestLookUp:
         """
         unique = names.unique("seen", max_size=10)
         place = line() - 1
+        here = re.escape(__file__)
 
         assert unique is names.unique("seen", max_size=10)
         assert unique is names.unique("seen")
         with pytest.raises(
             ConfigurationError,
-            match=rf"^uniques\.seen\.max_size: 9 \({__file__}:\d+\) is not 10"
-            rf" \({__file__}:{place}\)$",
+            match=rf"^uniques\.seen\.max_size: 9 \({here}:\d+\) is not 10"
+            rf" \({here}:{place}\)$",
         ):
             names.unique("seen", max_size=9)
         with pytest.raises(TypeError, match="max_size must be an int"):

@@ -144,8 +144,10 @@ def _taken(values: dict[str, Any], key: str, is_right: Callable[[Any], bool]) ->
     return values.pop(key)
 
 
-#: The longest run, in seconds: thirty years.
+#: The longest run, in seconds: thirty years; and the slowest rate, one call in
+#: that time.
 _LONGEST: Final = 1e9
+_SLOWEST: Final = 1e-9
 
 
 def _is_time(value: object) -> bool:
@@ -157,7 +159,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_rate(value: object) -> bool:
-    return _is_number(value) and 0 < value <= _LONGEST
+    return _is_number(value) and _SLOWEST <= value <= _LONGEST
 
 
 def _is_count(value: object) -> bool:

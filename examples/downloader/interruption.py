@@ -1,5 +1,5 @@
 """
-Ctrl-C: once, and orderly, in threads and in an event loop.
+Ctrl-C and SIGTERM: once, and orderly, in threads and in an event loop.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import asyncio
 import signal
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class Interruption:
     """
     Turn the first Ctrl-C into KeyboardInterrupt, and leave it at that.
 
+    SIGTERM is the same: who stops a program otherwise means it as well.
     What is to be done then is short, and to be done: further ones are ignored.
     Inside of :meth:`run` the coroutine is cancelled first: raised in the middle
     of whatever task is at it, KeyboardInterrupt would leave the others lying.
@@ -32,8 +33,16 @@ class Interruption:
         """
         Listen for Ctrl-C, unless this is a background job, which ignores it.
         """
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._notice)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._notice)
+
+    def ignore(self) -> None:
+        """
+        Listen no more, and have nothing interrupted: what is left is short.
+        """
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
@@ -75,11 +84,14 @@ class Interruption:
             self._cancel = _nothing
 
     def _notice(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.ignore()
         self._happened = True
         if self._cancel is None:
             raise KeyboardInterrupt
         self._cancel()
+
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def _nothing() -> None:

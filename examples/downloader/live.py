@@ -29,7 +29,8 @@ def find_terminal() -> Console | None:
     Return the terminal that stdout is, if what is on it can be drawn anew.
     """
     # Asked first: some environments have colours wanted everywhere.
-    if not sys.stdout.isatty():
+    # (And there may be none at all: ``>&-``.)
+    if sys.stdout is None or not sys.stdout.isatty():
         return None
     console = Console(highlight=False)
     able = console.is_terminal and not console.is_dumb_terminal

@@ -36,7 +36,8 @@ In the end there is a table, and a picture of what happened. On a terminal it
 can be watched while it does; elsewhere the log goes to stderr, the table to
 stdout. Exit status: 0 if every image arrived, 1 if some are missing, 2 if what
 was given makes no sense or a file cannot be written, 130 if interrupted
-(Ctrl-C): table and picture then show what was done.
+(Ctrl-C, SIGTERM): table and picture then show what was done; 141 if whoever
+reads what is printed has gone away.
 """
 
 

@@ -86,12 +86,14 @@ def _download(
                 downloader.run(job.addresses, threads, interruption)
         except KeyboardInterrupt:
             interrupted = True
+        # The table, the picture, and everything closed.
+        interruption.ignore()
         seconds = time.monotonic() - began
         # What an interruption left undone is no news.
         missing = [] if interrupted else downloader.missing
         print("\nInterrupted; until then:\n" if interrupted else "")
         print(*table(tallies), "", sep="\n")
-        print(*summary(tallies, images, missing, seconds), sep="\n")
+        print(*summary(tallies, images, missing, seconds), sep="\n", flush=True)
         recording.note(
             "run_ended", images=images, arrived=tallies.arrived, interrupted=interrupted
         )

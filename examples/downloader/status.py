@@ -10,3 +10,4 @@ from typing import Final
 MISSING: Final = 1
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141

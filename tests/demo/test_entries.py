@@ -165,6 +165,13 @@ class TestFromLine:
                 "limiter_sampled without a proper 'calls_per_second'",
             ),
             (
+                (
+                    '{"t": 0, "event": "limiter_sampled", "host": "a",'
+                    ' "calls_per_second": 5e-324, "burst": 1, "waiting": 1}'
+                ),
+                "limiter_sampled without a proper 'calls_per_second'",
+            ),
+            (
                 '{"t": 0, "event": "circuit_forced", "host": "a", "to_state": []}',
                 "circuit_forced without a proper 'to_state'",
             ),

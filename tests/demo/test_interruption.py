@@ -12,11 +12,24 @@ def interruption():
     """
     One that listens for Ctrl-C, until the test ends.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
     interruption = Interruption()
     interruption.listen()
     yield interruption
-    signal.signal(signal.SIGINT, before)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def interrupted(number):
+    """
+    Return whether a signal raises KeyboardInterrupt, which would end pytest.
+    """
+    try:
+        signal.raise_signal(number)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 class TestListen:
@@ -27,18 +40,38 @@ class TestListen:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
-        signal.raise_signal(signal.SIGINT)
+        assert not interrupted(signal.SIGINT)
+        assert not interrupted(signal.SIGTERM)
+
+    def test_sigterm(self, interruption):
+        """
+        If SIGTERM comes, that is the same.
+        """
+        assert interrupted(signal.SIGTERM)
+        assert not interrupted(signal.SIGINT)
+
+    def test_not_any_more(self, interruption):
+        """
+        If what is left is short, neither interrupts it.
+        """
+        interruption.ignore()
+
+        assert not interrupted(signal.SIGINT)
+        assert not interrupted(signal.SIGTERM)
 
     def test_background_jobs(self):
         """
         If this is a background job, it goes on ignoring Ctrl-C.
         """
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        other = signal.getsignal(signal.SIGTERM)
         try:
             Interruption().listen()
-            signal.raise_signal(signal.SIGINT)
+
+            assert not interrupted(signal.SIGINT)
         finally:
             signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGTERM, other)
 
 
 class TestPostponed:

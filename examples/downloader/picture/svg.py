@@ -73,13 +73,16 @@ def width_of(content: str, size: float) -> float:
     return size * sum(map(_em, content))
 
 
+_NARROWEST: Final = 0.42
+
+
 def _em(sign: str) -> float:
     if east_asian_width(sign) in "WF":
         return 1.0
     if sign in "mwMW@%":
         return 0.95
     if sign in " .,:;'|ijlI!/()[]-":
-        return 0.42
+        return _NARROWEST
     return 0.68 if sign.isupper() else 0.64
 
 
@@ -89,7 +92,9 @@ def fitted(content: str, size: float, width: float) -> str:
     """
     if width_of(content, size) <= width:
         return content
-    for kept in range(len(content) - 1, 1, -1):
+    # No more than that can fit: a name may be as long as a file.
+    most = min(len(content) - 1, int(width / (size * _NARROWEST)))
+    for kept in range(most, 1, -1):
         tail = kept // 2
         shorter = f"{content[: kept - tail]}…{content[-tail:]}"
         if width_of(shorter, size) <= width:
