@@ -808,6 +808,18 @@ class TestSnapshot:
 
 
 class TestSettings:
+    def test_a_pace_that_is_high_for_its_period_only(self):
+        """
+        If a rate is told per hour, its limit may be more than one per second
+        could be; settings tell it as it is.
+        """
+        rates = (Rate(1e13, per=3600),)
+        limiter = RateLimiter(rates=rates)
+
+        assert rates == limiter.settings()["rates"]
+        limiter.reconfigure(max_waiters=3)
+        assert {"rates": rates, "max_waiters": 3} == limiter.settings()
+
     @pytest.mark.parametrize(
         "definition",
         [

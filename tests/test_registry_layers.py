@@ -60,6 +60,9 @@ def file(tmp_path):
     return write
 
 
+SEVERAL = [{"limit": 1}, {"limit": 2, "per": 3}]
+
+
 class TestOrderOfArrival:
     @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
     def test_code_file_environment_run_time(self, names, file, environment, order):
@@ -461,15 +464,77 @@ class TestLiveInstances:
         does not displace it until that is forgotten.
         """
         limiter = names.limiter("a", burst=2)
-        limiter.reconfigure(burst=3)
+        limiter.reconfigure(calls_per_second=9)
 
-        names.configure(
-            {"limiters": {"a": {"rates": [{"limit": 1}, {"limit": 2, "per": 3}]}}}
-        )
+        names.configure({"limiters": {"a": {"rates": SEVERAL}}})
 
-        assert 3 == limiter.settings()["burst"]
+        settings = limiter.settings()
+        # Not 2: what the code said of the burst is displaced, with its pace.
+        assert (9.0, 1) == (settings["calls_per_second"], settings["burst"])
         names.forget_changes("a")
         assert (Rate(1), Rate(2, per=3)) == limiter.settings()["rates"]
+
+    @pytest.mark.parametrize("keyed", [False, True])
+    def test_a_burst_of_run_time_says_nothing_for_several_rates(self, names, keyed):
+        """
+        If the burst alone was changed at run time, a file cannot give several
+        rates until that is forgotten.
+        """
+        names.limiter("a", burst=2)
+        limiter = names.keyed_limiter("a") if keyed else names.limiter("a")
+        limiter.reconfigure(burst=3)
+
+        with pytest.raises(
+            ConfigurationError, match=r"^limiters\.a: burst was set to 3"
+        ):
+            names.configure({"limiters": {"a": {"rates": SEVERAL}}})
+
+        names.configure({"limiters": {"a": {"rates": [{"limit": 1}]}}})
+        names.forget_changes("a")
+        names.configure({"limiters": {"a": {"rates": SEVERAL}}})
+        limiter = limiter["k"] if keyed else limiter
+        assert (Rate(1), Rate(2, per=3)) == limiter.settings()["rates"]
+
+    @pytest.mark.parametrize(
+        ("tables", "change"),
+        [
+            ({"rates": [{"limit": 60, "per": 60}]}, {"burst": 3}),
+            ({"rates": [{"limit": 6, "counts": "calls"}]}, {"calls_per_second": 13}),
+            (
+                {"rates": [{"limit": 9, "burst": 4}]},
+                {"calls_per_second": 5, "burst": 2},
+            ),
+            ({"rates": [{"limit": 60, "per": 60}]}, {"rates": [Rate(1), Rate(2)]}),
+            ({"burst": 7}, {"calls_per_second": 13}),
+            ({"calls_per_second": 7, "burst": 4}, {"rates": [Rate(1), Rate(2)]}),
+        ],
+        ids=str,
+    )
+    def test_rates_in_any_order(self, tables, change):
+        """
+        If code, file and run time give rates in one form or the other, the
+        limiter is the same in whatever order they come.
+        """
+
+        def code(names):
+            names.limiter("a", calls_per_second=5, burst=2)
+
+        def read(names):
+            names.configure({"limiters": {"a": tables}})
+
+        def run_time(names):
+            if "a" not in names:
+                names.configure({"limiters": {"a": {}}})
+            names.limiter("a").reconfigure(**change)
+
+        made = []
+        for order in itertools.permutations([code, read, run_time]):
+            names = Registry()
+            for step in order:
+                step(names)
+            made.append(names.limiter("a").settings())
+
+        assert [made[0]] * 6 == made
 
     def test_a_breaker_changed_at_run_time(self, names):
         """

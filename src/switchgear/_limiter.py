@@ -399,6 +399,12 @@ class RateLimiter(Turnstile):
 
         self._visit(act)
 
+    def _check_like(self, pattern: RateLimiter) -> None:
+        """
+        Raise what ``_configure_like`` would raise.
+        """
+        rates_over(pattern._rates, self._rates, self._own)
+
     def _adopt(
         self, now: int, rates: tuple[Rate, ...], max_waiters: int | None
     ) -> list[Place]:

@@ -66,14 +66,25 @@ def rates_over(
 ) -> tuple[Rate, ...]:
     """
     Return the rates *below*, with what of those *now* was set at run time.
+
+    Nothing of *now* that was not set then is in it: the order in which the
+    layers came is forgotten.
     """
-    if own.isdisjoint({"calls_per_second", "burst", "rates"}):
+    if "rates" in own:
+        return now
+    if own.isdisjoint({"calls_per_second", "burst"}):
         return below
     lower, *others = below
-    upper, *more = now
-    if "rates" in own or others or more:
-        # Either form displaces the other as a whole.
-        return now
+    upper = now[0]
+    if others:
+        if "calls_per_second" not in own:
+            msg = (
+                f"burst was set to {upper.burst} at run time, which says nothing for"
+                " several rates: forget that change first, or leave the rates"
+            )
+            raise ValueError(msg)
+        # A pace displaces rates as a whole.
+        lower = Rate(DEFAULT_PACE, burst=DEFAULT_BURST)
     paced = upper if "calls_per_second" in own else lower
     burst = upper.burst if "burst" in own else lower.burst
     return (Rate(paced.limit, per=paced.per, burst=burst, counts=lower.counts),)
@@ -83,8 +94,8 @@ def settings_of(rates: tuple[Rate, ...], max_waiters: int | None) -> dict[str, A
     """
     Return the arguments that make a limiter with *rates*.
     """
-    rate = rates[0]
-    if rates == (Rate(rate.limit, burst=rate.burst),):
+    rate, *others = rates
+    if not others and rate.per == 1.0 and rate.counts == "tokens":
         pace: dict[str, Any] = {"calls_per_second": rate.limit, "burst": rate.burst}
     else:
         pace = {"rates": rates}
