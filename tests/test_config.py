@@ -170,6 +170,14 @@ class TestLayer:
             "file: breakers.images.cooldown: cooldown must be a number, not str: 'none'"
         ] == problems_of(breaker(cooldown="none"))
 
+    def test_how_to_write_none(self):
+        """
+        If text stands for a setting that may be None, how that is written is told.
+        """
+        (problem,) = problems_of(breaker(threshold="off"))
+
+        assert problem.endswith("""not str: 'off'; without it: "none\"""")
+
     def test_rates_are_tables(self):
         """
         If rates are tables, they become rates, with the defaults of Rate.

@@ -39,7 +39,7 @@ class TestWhole:
         [
             (True, "burst must be an int, not bool: True"),
             (1.5, "burst must be an int, not float: 1.5"),
-            (2.0, "burst must be an int, not float: 2"),
+            (2.0, "burst must be an int, not float: 2.0"),
             ("5", "burst must be an int, not str: '5'"),
             (None, "burst must be an int, not NoneType: None"),
         ],

@@ -194,25 +194,39 @@ def environment(environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
     is not TOML is a string. One word after the prefix is not for us
     (``SWITCHGEAR_HOME``), as long as it does not look as if it were.
     """
+    variables, problems = addresses(environ)
     tables: dict[str, Any] = {}
+    for address, variable in variables.items():
+        _put(tables, address, _value(environ[variable]))
+    said = {address: _word(variable) for address, variable in variables.items()}
+    reader = _Reader(lambda path: f"environment: {_variables(path, said)}")
+    layer = reader.layer(tables)
+    return layer, problems + reader.problems
+
+
+def addresses(
+    environ: Mapping[str, str],
+) -> tuple[dict[tuple[str, ...], str], list[str]]:
+    """
+    Return which variable of *environ* says what, and those that say nothing.
+
+    What is said is an address: table, :func:`normalised` name, and setting, maybe
+    with a part of it.
+    """
     said: dict[tuple[str, ...], str] = {}
     problems: list[str] = []
     for variable in sorted(environ):
         if not variable.startswith(PREFIX):
             continue
-        shown = _word(variable)
         try:
             address = _address(variable.removeprefix(PREFIX).upper())
             _check_unsaid(address, said)
         except ValueError as error:
-            problems.append(f"environment: {shown}: {error}")
+            problems.append(f"environment: {_word(variable)}: {error}")
         else:
             if address:
-                said[address] = shown
-                _put(tables, address, _value(environ[variable]))
-    reader = _Reader(lambda path: f"environment: {_variables(path, said)}")
-    layer = reader.layer(tables)
-    return layer, problems + reader.problems
+                said[address] = variable
+    return said, problems
 
 
 def normalised(name: str) -> str:
@@ -335,8 +349,20 @@ class _Reader:
                 if key not in checks:
                     msg = f"unknown key{_hint(key, checks)}"
                     raise ValueError(msg)
-                settings[key] = checks[key](self._value(here, key, value))
+                settings[key] = self._checked(checks[key], here, key, value)
         return settings
+
+    def _checked(
+        self, check: Callable[[Any], Any], path: str, key: str, value: Any
+    ) -> Any:
+        try:
+            return check(self._value(path, key, value))
+        except (TypeError, ValueError) as error:
+            if key in _OPTIONAL and isinstance(value, str):
+                # Nobody could know how to write None.
+                msg = f'{error}; without it: "none"'
+                raise ValueError(msg) from error
+            raise
 
     def _value(self, path: str, key: str, value: Any) -> Any:
         """
@@ -509,7 +535,7 @@ def _check_unsaid(
         if address and all(
             ours == theirs for ours, theirs in zip(address, other, strict=False)
         ):
-            msg = f"{variable} says this already"
+            msg = f"{_word(variable)} says this already"
             raise ValueError(msg)
 
 

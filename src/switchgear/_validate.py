@@ -132,7 +132,9 @@ def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 
 def _wrong_type(name: str, value: Any, wanted: str) -> str:
-    return f"{name} must be {wanted}, not {type(value).__name__}: {_shown(value)}"
+    # In full: what is wrong with 5.0 must not look like 5.
+    shown = repr(value) if isinstance(value, float) else _shown(value)
+    return f"{name} must be {wanted}, not {type(value).__name__}: {shown}"
 
 
 def _out_of_range(

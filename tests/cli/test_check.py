@@ -25,7 +25,8 @@ limiters.images
   A call that asks for several tokens counts as so many.
   Who comes too early waits, first come, first served.
 
-What a table leaves open is as the code says; this assumes the defaults.
+What a table leaves open is as the code says; this assumes the defaults. All
+numbers are those of one process, as long as its settings stay.
 """
 
 
@@ -192,3 +193,20 @@ class TestJson:
         assert {"threshold": None} == told["settings"]
         assert [] == told["words"]
         assert told["contradiction"].startswith("threshold may be None only")
+
+    @pytest.mark.parametrize("command", ["check", "show"])
+    def test_what_no_code_can_mend(self, command, file, capsys):
+        """
+        If a table contradicts itself whatever the code says, that is a problem,
+        told with those who said it; what code may complete is none.
+        """
+        bad = file("[breakers.b]\ncooldown = 50\nmax_cooldown = 10\n", "bad.toml")
+        fine = file('[breakers.b]\nthreshold = "none"\n', "fine.toml")
+
+        assert 0 == main([command, fine])
+        capsys.readouterr()
+        assert 1 == main([command, bad])
+        assert (
+            "bad.toml: breakers.b: max_cooldown must be at least the cooldown, 50 s,"
+            " not 10\n"
+        ) == capsys.readouterr().err

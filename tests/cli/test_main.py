@@ -5,6 +5,7 @@ The command line as a whole.
 from __future__ import annotations
 
 import io
+import json
 import os
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import sys
 
 from contextlib import redirect_stdout
 from importlib.metadata import entry_points, version
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,8 @@ def shell(command):
         shell=True,
         capture_output=True,
         check=False,
+        # As it usually is: what is printed is written at the end.
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
     )
 
 
@@ -88,24 +92,29 @@ class TestMain:
         missing = str(tmp_path / "missing.toml")
 
         assert 2 == main([command, missing])
-        assert f"switchgear: {missing}: No such file or directory\n" == (
-            capsys.readouterr().err
-        )
+        assert f"{missing}: No such file or directory\n" == capsys.readouterr().err
         assert 2 == main([command, str(tmp_path)])
-        assert f"switchgear: {tmp_path}: " in capsys.readouterr().err
+        assert f"{tmp_path}: " in capsys.readouterr().err
 
-    def test_errors_without_a_file(self, capsys, monkeypatch):
+    @pytest.mark.parametrize("command", ["check", "show"])
+    def test_the_other_files_are_looked_at(self, command, tmp_path, capsys):
         """
-        If an error of the system is about no file, one line says what it is.
+        If one file is missing and another bad, both are told, in JSON as well.
         """
+        bad = tmp_path / "bad.toml"
+        bad.write_text("[limiters.a]\nburts = 2\n", encoding="utf-8")
+        files = [str(tmp_path / "missing.toml"), str(bad)]
 
-        def refuse(_):
-            raise OSError(28, "no space left")
+        assert 2 == main([command, *files])
+        told = capsys.readouterr().err.splitlines()
+        assert 2 == main([command, *files, "--json"])
+        answer = json.loads(capsys.readouterr().out)
 
-        monkeypatch.setattr(_config, "read", refuse)
-
-        assert 2 == main(["check", "f.toml"])
-        assert "switchgear: no space left\n" == capsys.readouterr().err
+        assert told == answer["problems"]
+        assert [
+            f"{files[0]}: No such file or directory",
+            f"{files[1]}: limiters.a.burts: unknown key; did you mean 'burst'?",
+        ] == told
 
     def test_a_stream_that_is_no_file(self):
         """
@@ -169,8 +178,23 @@ class TestProcess:
 
         assert (2, b"") == (done.returncode, done.stdout)
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+    @pytest.mark.parametrize("command", ["check /dev/null", "--version", "--help"])
+    def test_a_full_disk(self, command):
+        """
+        If the answer cannot be written, the status is 2, and one line says why.
+        """
+        done = shell(f"{command} >/dev/full")
+
+        assert (2, b"switchgear: No space left on device\n") == (
+            done.returncode,
+            done.stderr,
+        )
+        assert 2 == shell(f"{command} >/dev/full 2>/dev/full").returncode
+
     @pytest.mark.skipif(os.name != "posix", reason="there is no head")
-    def test_whoever_reads_may_leave(self, tmp_path):
+    @pytest.mark.parametrize("command", [["check", os.devnull], ["--version"]], ids=str)
+    def test_whoever_reads_may_leave(self, command):
         """
         If the pipe is closed early, that is no error to talk about.
         """
@@ -178,7 +202,7 @@ class TestProcess:
         os.close(reading)
         with os.fdopen(writing, "wb") as pipe:
             done = subprocess.run(
-                [sys.executable, "-m", "switchgear", "check", os.devnull],
+                [sys.executable, "-m", "switchgear", *command],
                 stdout=pipe,
                 stderr=subprocess.PIPE,
                 check=False,

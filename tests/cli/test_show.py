@@ -130,6 +130,45 @@ class TestShow:
             "window.size = 20\n"
         ) in second
 
+    def test_a_variable_as_it_is_spelt(self, file, capsys, monkeypatch):
+        """
+        If a variable spells the name as the file does, that is where it is from.
+        """
+        name = file("[limiters.images-cdn]\n")
+        monkeypatch.setenv("SWITCHGEAR_LIMITERS__IMAGES-CDN__BURST", "3")
+
+        assert 0 == main(["show", name, "--env"])
+        assert "# SWITCHGEAR_LIMITERS__IMAGES-CDN__BURST\n" in capsys.readouterr().out
+        assert 0 == main(["show", name, "--env", "--json"])
+        told = json.loads(capsys.readouterr().out)["limiters"]["images-cdn"]["settings"]
+        assert {
+            "value": 3,
+            "source": "SWITCHGEAR_LIMITERS__IMAGES-CDN__BURST",
+        } == told["burst"]
+
+    def test_rates_with_a_burst_over_them(self, file, capsys, monkeypatch):
+        """
+        If a variable contradicts a file, both are named.
+        """
+        name = file("[limiters.a]\nrates = [{ limit = 5 }]\n")
+        monkeypatch.setenv("SWITCHGEAR_LIMITERS__A__BURST", "8")
+
+        assert 1 == main(["show", name, "--env"])
+        assert (
+            f"{name}, SWITCHGEAR_LIMITERS__A__BURST: limiters.a: rates is given"
+        ) in capsys.readouterr().err
+
+    def test_a_file_of_two_lines(self, file, capsys):
+        """
+        If the name of a file is on two lines, the answer still is TOML.
+        """
+        name = file("[limiters.a]\nburst = 2\n", "two\nlines.toml")
+
+        assert 0 == main(["show", name])
+        out = capsys.readouterr().out
+        assert 2 == tomllib.loads(out)["limiters"]["a"]["burst"]
+        assert "'two\\nlines.toml'" in out
+
     def test_problems(self, file, capsys, monkeypatch):
         """
         If file or environment are wrong, all of it is on stderr.

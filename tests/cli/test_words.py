@@ -153,8 +153,8 @@ class TestBreaker:
 
         assert [
             (
-                "Opens after every failure, or when 30 % of the latest 50 calls failed,"
-                " or when 12.5 % of them were slow."
+                "Opens after every failure, or when 30 % or more of the latest 50"
+                " calls failed, or when 12.5 % or more of them were slow."
             ),
             "The shares are looked at from 10 calls on.",
             "A call slower than 2.5 s is slow.",

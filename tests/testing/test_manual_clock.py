@@ -627,6 +627,37 @@ class TestAutojump:
         kinds = [type(error) for error in raised.value.exceptions]
         assert [ZeroDivisionError, KeyError] == kinds
 
+    def test_what_is_no_exception(self, clock, at):
+        """
+        If a timer fails a test, or leaves, which is no Exception, others are
+        called all the same, and it is raised when the block ends.
+        """
+        called = threading.Event()
+
+        def leave():
+            raise SystemExit(3)
+
+        with pytest.raises(SystemExit), clock.autojump():
+            at(1, "bad", leave)
+            at(2, "good", called.set)
+            assert called.wait(PATIENCE)
+
+    def test_the_block_fails_as_well(self, clock, at):
+        """
+        If the block raises, that is raised, and a note tells what a timer did.
+        """
+        called = threading.Event()
+
+        with pytest.raises(AssertionError, match="mine") as raised, clock.autojump():
+            at(1, "bad", lambda: 1 / 0)
+            at(2, "good", called.set)
+            assert called.wait(PATIENCE)
+            raise AssertionError("mine")
+
+        assert [
+            "Meanwhile a timer raised ZeroDivisionError('division by zero')."
+        ] == raised.value.__notes__
+
 
 class TestFork:
     def test_child_has_no_sleepers_and_no_held_locks(self, clock, in_child):

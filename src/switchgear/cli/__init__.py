@@ -8,12 +8,13 @@ import argparse
 import os
 import sys
 
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear.cli._check import check
 from switchgear.cli._show import show
+from switchgear.cli._text import UNREADABLE
 
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _EPILOG: Final = """\
 exit status:
   0  all is well
   1  there are problems; each is on stderr (with --json: in the answer)
-  2  the command makes no sense, or a file cannot be read
+  2  the command makes no sense, a file cannot be read, or nothing written
 """
 
 _CHECK: Final = """\
@@ -48,7 +49,6 @@ example:
 
 """
 
-UNREADABLE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -70,20 +70,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         redirect_stderr(sys.stderr or nobody),
     ):
         _print_anything()
-        return _run(_parser().parse_args(arguments))
+        return _run(arguments)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     try:
-        status: int = given.act(given)
-        sys.stdout.flush()
+        try:
+            given = _parser().parse_args(arguments)
+            status: int = given.act(given)
+        finally:
+            # Also when help or the version was asked for.
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read it has seen enough. Python would complain at exit, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        print(f"switchgear: {where}{error.strerror}", file=sys.stderr)
+        # Where it is told may be what cannot be written.
+        with suppress(OSError):
+            print(f"switchgear: {error.strerror}", file=sys.stderr)
         return UNREADABLE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear.cli._settings import plain, read
-from switchgear.cli._text import FINE, PROBLEMS, paragraph, print_json
+from switchgear.cli._text import paragraph, print_json
 from switchgear.cli._words import words_for
 
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 _ASSUMED: Final = (
-    "What a table leaves open is as the code says; this assumes the defaults."
+    "What a table leaves open is as the code says; this assumes the defaults. All"
+    " numbers are those of one process, as long as its settings stay."
 )
 
 
@@ -29,7 +30,6 @@ def check(given: Namespace) -> int:
     Say what is wrong with the files, else what they will do.
     """
     reading = read(given.files, {})
-    status = PROBLEMS if reading.problems else FINE
     if given.json:
         print_json(_as_json(given.files, reading))
     elif reading.problems:
@@ -38,7 +38,7 @@ def check(given: Namespace) -> int:
         _print(reading)
     else:
         print("No limiter and no breaker, and nothing wrong.")
-    return status
+    return reading.status
 
 
 def _print(reading: Reading) -> None:

@@ -7,17 +7,22 @@ from __future__ import annotations
 import json
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from switchgear import _config
 from switchgear._core.rate import Rate
 from switchgear._core.windows import CountWindow, TimeWindow
-from switchgear._definition import settled
+from switchgear._definition import contradiction, settled
+from switchgear.cli._text import FINE, PROBLEMS, UNREADABLE
 from switchgear.errors import ConfigurationError
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+#: Stands for the environment among the names of files: none is empty.
+_ENVIRONMENT: Final = ""
 
 
 class Named(NamedTuple):
@@ -55,43 +60,62 @@ class Reading(NamedTuple):
 
     named: list[Named]
     problems: list[str]
+    #: Whether a file could not be read at all.
+    unreadable: bool
+
+    @property
+    def status(self) -> int:
+        """
+        What the exit status says of it.
+        """
+        if self.unreadable:
+            return UNREADABLE
+        return PROBLEMS if self.problems else FINE
 
 
 def read(files: Sequence[str], environ: Mapping[str, str]) -> Reading:
     """
     Return what *files* and the variables of *environ* say, the later over the earlier.
-
-    Raises:
-        OSError: If a file cannot be read.
     """
     layers: list[tuple[str, _config.Layer]] = []
     problems: list[str] = []
+    unreadable = False
     for file in files:
         try:
             tables = _config.read(file)
         except ConfigurationError as error:
             problems += error.problems
+        except OSError as error:
+            unreadable = True
+            problems.append(f"{file}: {error.strerror}")
         else:
             layer, found = _config.layer_of(tables, file)
             layers.append((file, layer))
             problems += found
     variables, found = _config.environment(environ)
     problems += found
+    addresses, _ = _config.addresses(environ)
     keys = sorted({key for _, layer in layers for key in layer})
     named = [
         _named(
             *key,
             [(file, layer.get(key, {})) for file, layer in layers],
             variables,
-            environ,
+            addresses,
         )
         for key in keys
     ]
     known = {(kind, _config.normalised(name)) for kind, name in keys}
     named += [
-        _named(*key, [], variables, environ) for key in sorted(variables.keys() - known)
+        _named(*key, [], variables, addresses)
+        for key in sorted(variables.keys() - known)
     ]
-    return Reading(named, problems)
+    for one in named:
+        why = contradiction(one.kind, one.said)
+        if why is not None:
+            sources = dict.fromkeys(one.sources.values())
+            problems.append(f"{', '.join(sources)}: {one.path}: {why}")
+    return Reading(named, problems, unreadable)
 
 
 def quoted(text: str) -> str:
@@ -122,15 +146,18 @@ def _named(
     name: str,
     files: list[tuple[str, _config.Settings]],
     variables: _config.Layer,
-    environ: Mapping[str, str],
+    addresses: Mapping[tuple[str, ...], str],
 ) -> Named:
-    own = variables.get((kind, _config.normalised(name)), {})
-    prefix = f"{_config.PREFIX}{kind.upper()}S__{_config.normalised(name)}__"
-    layers = [*files, (prefix, own)]
+    normalised = _config.normalised(name)
+    layers = [*files, (_ENVIRONMENT, variables.get((kind, normalised), {}))]
     said = _config.merged(kind, *(settings for _, settings in layers))
     sources = {
-        key: _variables(f"{prefix}{key.upper()}", environ)
-        if source == prefix
+        key: ", ".join(
+            variable
+            for address, variable in addresses.items()
+            if address[:3] == (f"{kind}s", normalised, key)
+        )
+        if source is _ENVIRONMENT
         else source
         for key, source in _config.sources(kind, *layers).items()
     }
@@ -144,18 +171,6 @@ def _named(
         if key not in _config.IN_CODE[kind] and key not in _displaced(said)
     }
     return Named(kind, name, said, sources, settings, None, bool(files))
-
-
-def _variables(setting: str, environ: Mapping[str, str]) -> str:
-    """
-    Return the variables that say *setting*, or parts of it.
-    """
-    parts = f"{setting}__"
-    return ", ".join(
-        variable
-        for variable in sorted(environ)
-        if variable.upper() == setting or variable.upper().startswith(parts)
-    )
 
 
 def _displaced(said: _config.Settings) -> tuple[str, ...]:

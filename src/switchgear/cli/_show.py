@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from switchgear.cli._settings import plain, quoted, read
-from switchgear.cli._text import FINE, PROBLEMS, WIDTH, paragraph, print_json
+from switchgear.cli._text import WIDTH, paragraph, print_json
 
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(given: Namespace) -> int:
         print(*reading.problems, sep="\n", file=sys.stderr)
     else:
         print(*_document(reading.named), sep="\n")
-    return PROBLEMS if reading.problems else FINE
+    return reading.status
 
 
 def _document(named: Sequence[Named]) -> Iterator[str]:
@@ -79,6 +79,8 @@ def _lines(key: str, value: Any, source: str) -> Iterator[str]:
 
 
 def _with_source(line: str, source: str) -> str:
+    # A file may be called anything; a comment ends with its line.
+    source = source if source.isprintable() else repr(source)
     text = f"{line:<{_COMMENTS}}  # {source}"
     return text if len(text) <= WIDTH else f"# {source}\n{line}"
 

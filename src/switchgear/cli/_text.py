@@ -13,6 +13,7 @@ WIDTH: Final = 80
 #: Exit statuses.
 FINE: Final = 0
 PROBLEMS: Final = 1
+UNREADABLE: Final = 2
 
 
 def paragraph(text: str, *, indent: str = "", hang: str = "") -> str:

@@ -147,9 +147,9 @@ def _rates(window: Window) -> Iterator[str]:
         latest = f"of the latest {_count(window.size, 'calls')}"
     else:
         latest = f"of the calls of the latest {duration(window.seconds)}"
-    yield f"when {_percent(window.failure_rate)} {latest} failed"
+    yield f"when {_share(window.failure_rate)} {latest} failed"
     if window.slow_call_rate is not None:
-        yield f"when {_percent(window.slow_call_rate)} of them were slow"
+        yield f"when {_share(window.slow_call_rate)} of them were slow"
 
 
 def _judged(window: Window) -> str:
@@ -189,6 +189,10 @@ def _count(number: int, noun: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.10g}" if value == round(value, 6) else f"{value:.4g}"
+
+
+def _share(fraction: float) -> str:
+    return _percent(fraction) if fraction == 1 else f"{_percent(fraction)} or more"
 
 
 def _percent(fraction: float) -> str:

@@ -282,14 +282,24 @@ class ManualClock:
         30
 
         Raises:
-            Exception: What a timer raised, when the block ends.
+            BaseException: What a timer raised, when the block ends; what several
+                did, as a group. If the block itself raises, that is raised, and
+                notes on it tell of the timers.
         """
         pilot = _Pilot(self)
         pilot.start()
         try:
             yield
-        finally:
-            pilot.land()
+        except BaseException as error:
+            for other in pilot.land():
+                error.add_note(f"Meanwhile a timer raised {other!r}.")
+            raise
+        errors = pilot.land()
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            msg = "several timers failed"
+            raise BaseExceptionGroup(msg, errors)
 
     def _jump_on(self, over: Callable[[], bool]) -> None:
         """
@@ -323,31 +333,27 @@ class _Pilot(Thread):
         super().__init__(name="autojump", daemon=True)
         self._clock = clock
         self._over = False
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
 
     def run(self) -> None:
         """
-        Move, and keep what timers raise.
+        Move, and keep what timers raise: `pytest.fail()` is no Exception.
         """
         while not self._over:
             try:
                 self._clock._jump_on(lambda: self._over)  # noqa: SLF001 -- same module
-            except Exception as error:  # noqa: BLE001 -- raised by land()
+            except BaseException as error:  # noqa: BLE001 -- told by autojump()
                 self._errors.append(error)
 
-    def land(self) -> None:
+    def land(self) -> list[BaseException]:
         """
-        Stop; raise what was kept.
+        Stop; return what was kept.
         """
         with self._clock._changed:  # noqa: SLF001 -- same module
             self._over = True
             self._clock._changed.notify_all()  # noqa: SLF001 -- same module
         self.join()
-        if len(self._errors) == 1:
-            raise self._errors[0]
-        if self._errors:
-            msg = "several timers failed"
-            raise ExceptionGroup(msg, self._errors)
+        return self._errors
 
 
 def _entry(timer: Timer) -> tuple[int, int, Timer]:
