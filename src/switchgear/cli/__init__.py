@@ -82,17 +82,29 @@ def _run(arguments: Sequence[str] | None) -> int:
             # Also when help or the version was asked for.
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read it has seen enough. Python would complain at exit, too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read it has seen enough.
+        _give_up()
         return BROKEN_PIPE
     except OSError as error:
         # Where it is told may be what cannot be written.
         with suppress(OSError):
             print(f"switchgear: {error.strerror}", file=sys.stderr)
+        _give_up()
         return UNREADABLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _give_up() -> None:
+    """
+    Forget what cannot be written: at exit Python would try again, and complain.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _print_anything() -> None:
