@@ -1,8 +1,8 @@
 """
 Crawl several hosts with many workers: each host at its own pace.
 
-A page is fetched once, whoever finds it first, and a host that is down holds
-up nobody else.
+A page is fetched once, whoever finds it first, and a host that is down takes
+no worker's time.
 """
 
 from __future__ import annotations

@@ -13,9 +13,13 @@ import urllib.request
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchgear import protected, registry
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @protected("prices", calls_per_second=100, burst=5, threshold=2, cooldown=60.0)
@@ -27,20 +31,33 @@ def price_of(item: str) -> int:
     raise ConnectionError(msg)
 
 
+def every(named: dict[str, Any], templates: dict[str, Any]) -> Iterator[Any]:
+    """
+    Go through instances with a name, and those with a name and a key.
+    """
+    yield from named.values()
+    for template in templates.values():
+        yield from template["instances"]
+
+
 def health() -> dict[str, Any]:
     """
     Return what to answer.
     """
     state = registry.snapshot()
+    keyed = state["templates"]
     circuits = {
-        name: {
+        one["name"]: {
             "state": one["state"],
             "retry_after": one["retry_after"],
             "last_failure": one["last_failure"],
         }
-        for name, one in state["breakers"].items()
+        for one in every(state["breakers"], keyed["breakers"])
     }
-    queues = {name: one["waiting"] for name, one in state["limiters"].items()}
+    queues = {
+        one["name"]: one["waiting"]
+        for one in every(state["limiters"], keyed["limiters"])
+    }
     closed = all(one["state"] == "closed" for one in circuits.values())
     return {
         "status": "ok" if closed else "degraded",

@@ -55,11 +55,14 @@ def estimate(prompt: str) -> int:
     return 1_000 + len(prompt) * 100
 
 
+TRIES = 3
+
+
 def ask(prompt: str) -> str:
     """
-    Book, call, settle; once more if the model was too busy.
+    Book, call, settle; again if the model was too busy, but not for ever.
     """
-    while True:
+    for _ in range(TRIES):
         with budget.reserve(estimate(prompt)) as booking:
             answer = complete(prompt)
             if answer.retry_after is None:
@@ -68,6 +71,8 @@ def ask(prompt: str) -> str:
             # A refused request costs nothing, and everybody leaves it alone.
             booking.cancel()
             budget.pause(answer.retry_after)
+    msg = f"too busy {TRIES} times: {prompt!r}"
+    raise TimeoutError(msg)
 
 
 def main() -> None:

@@ -56,7 +56,8 @@ def main() -> None:
         worker.start()
     for worker in workers:
         worker.join()
-        print(said.get())
+        # One that died has said nothing, and would be waited for, for ever.
+        print("died" if worker.exitcode else said.get())
     print("the parent made", limiter_of(call).snapshot().admitted)
 
 

@@ -21,10 +21,11 @@ breaker = registry.breaker("prices", threshold=2, cooldown=30.0)
 
 def price_of(base: str, item: str) -> int | None:
     """
-    Return what *item* costs; None if there is no such thing.
+    Return what *item* costs; None if there is no such thing, or no answer.
     """
-    # Waiting is no part of the call, so the limiter's turn comes first.
-    with limiter, breaker.guard() as call:
+    # The circuit first: an open one costs no turn. What is waited for inside of
+    # it is no part of the call, unless slow_call_seconds is set.
+    with breaker.guard() as call, limiter:
         with closing(http.client.HTTPConnection(urlsplit(base).netloc)) as connection:
             connection.request("GET", f"/{item}")
             answer = connection.getresponse()
@@ -32,7 +33,8 @@ def price_of(base: str, item: str) -> int | None:
         # This client raises nothing for a status: the block says what it means.
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
             call.fail(retry_after=60.0)
-            return None
+        elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            call.fail()
         return int(body) if answer.status == HTTPStatus.OK else None
 
 

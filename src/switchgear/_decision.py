@@ -57,7 +57,7 @@ class Decision(tuple[bool, float | None, int]):
         retry_after = property(
             itemgetter(1),
             doc="Seconds after which asking again for as many will be enough, if"
-            " nobody else asks: 0.0 if admitted, None when nobody can know.",
+            " nobody else asks. It is 0.0 if admitted, None when nobody can know.",
         )
         remaining = property(
             itemgetter(2), doc="Tokens that a next call could take at once."

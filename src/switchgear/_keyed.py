@@ -51,7 +51,9 @@ class Keyed(Instance, Generic[T]):
     may be forgotten, it grows, and says so once
     (:class:`switchgear.events.KeysExceeded`).
 
-    Safe to share between any number of threads and event loops.
+    ``len(limiters)``, ``host in limiters`` and iteration tell of the keys that
+    there are, and make none. Safe to share between any number of threads and
+    event loops.
 
     Args:
         factory: Called with the key; must return a new limiter or breaker.

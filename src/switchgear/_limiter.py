@@ -61,6 +61,9 @@ class RateLimiter(Turnstile):
     In any window of *t* seconds at most ``burst + rate * (t + 0.002)`` tokens
     are admitted. Arithmetic is exact, whatever the rate.
 
+    ``with limiter:`` and ``async with limiter:`` wait for one token; leaving the
+    block does nothing.
+
     Args:
         calls_per_second: Sustained pace, in tokens per second; from 1e-9 to
             1e12.
@@ -114,6 +117,7 @@ class RateLimiter(Turnstile):
 
         Raises:
             BurstExceeded: If *tokens* can never be admitted.
+            TypeError, ValueError: If *tokens* is no int, or less than 1.
         """
         # Before the lock: a call inside a locked section makes convoys.
         reading = time.monotonic_ns()
@@ -165,6 +169,8 @@ class RateLimiter(Turnstile):
                 when a pause or the like pushes the turn past *timeout*, no
                 later than then, and when the limiter is closed.
             BurstExceeded: If *tokens* can never be admitted.
+            TypeError, ValueError: If an argument is of the wrong type or out of
+                its range.
         """
         if timeout is None and self._take(tokens):
             return
@@ -203,8 +209,11 @@ class RateLimiter(Turnstile):
 
         Raises:
             RateLimitExceeded: If as things stand the turn cannot come within
-                *max_wait*, or too many wait: consuming nothing.
+                *max_wait*, too many wait, or the limiter is closed: consuming
+                nothing.
             BurstExceeded: If *tokens* can never be admitted.
+            TypeError, ValueError: If an argument is of the wrong type or out of
+                its range.
         """
         place = Place(whole("tokens", tokens, minimum=1))
         limit = optional_seconds("max_wait", max_wait)
@@ -245,6 +254,9 @@ class RateLimiter(Turnstile):
 
         Args:
             seconds: From now on; at least 0.
+
+        Raises:
+            TypeError, ValueError: If *seconds* is no number, or negative.
         """
         length = duration("seconds", seconds)
 

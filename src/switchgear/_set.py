@@ -66,7 +66,7 @@ class ThreadSafeSet(Homed, Generic[T]):
     @property
     def max_size(self) -> int | None:
         """
-        How many items are remembered at most, or None: all.
+        How many items are remembered at most; None means all.
         """
         return self._max_size
 

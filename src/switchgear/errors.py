@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from switchgear.events import CircuitState
 
 
+__all__ = [
+    "BurstExceeded",
+    "CallNotPermitted",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "RateLimitExceeded",
+    "StoreError",
+    "SwitchgearError",
+    "UnknownNameError",
+]
+
+
 class SwitchgearError(Exception):
     """
     Catch everything switchgear raises on purpose.

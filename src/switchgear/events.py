@@ -14,6 +14,28 @@ from typing import Any
 from switchgear._record import Record, record
 
 
+__all__ = [
+    "CircuitClosed",
+    "CircuitEvent",
+    "CircuitForced",
+    "CircuitHalfOpened",
+    "CircuitOpened",
+    "CircuitRefused",
+    "CircuitState",
+    "CircuitTripObserved",
+    "Event",
+    "KeysExceeded",
+    "LimiterClosed",
+    "LimiterEvent",
+    "LimiterPaused",
+    "LimiterReopened",
+    "LoopBlocked",
+    "RateLimitRefused",
+    "RateLimitWaited",
+    "Reconfigured",
+]
+
+
 class CircuitState(enum.Enum):
     """
     Name the states of a circuit.

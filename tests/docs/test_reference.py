@@ -15,10 +15,12 @@ import pytest
 import switchgear
 
 from switchgear import (
+    AtomicCounter,
     CircuitBreaker,
     CountWindow,
     Rate,
     RateLimiter,
+    ThreadSafeSet,
     TimeWindow,
     _breaker_settings,
     _config,
@@ -202,6 +204,13 @@ class TestDefaults:
             ("Rate limiter", RateLimiter, {"name", "clock", "store"}),
             ("Circuit breaker", CircuitBreaker, {"name", "clock", "store"}),
             ("Windows", CountWindow, set()),
+            ("Rate", Rate, set()),
+            ("Counter and set", [AtomicCounter, ThreadSafeSet], set()),
+            (
+                "Decorators and verbs",
+                [switchgear.protected, RateLimiter.reserve],
+                {"failure_on", "failure_when", "ignore", "registry"},
+            ),
         ],
     )
     def test_are_those_of_the_code(self, title, made, left_out):
@@ -212,13 +221,15 @@ class TestDefaults:
         rows.pop("Setting")
         defaults = {
             name: default
-            for name, default in defaults_of(made).items()
+            for one in (made if isinstance(made, list) else [made])
+            for name, default in defaults_of(one).items()
             if name not in left_out
         }
 
         assert set(defaults) == set(rows)
         for name, default in defaults.items():
             shown = "Exception" if default is Exception else repr(default)
+            shown = shown.replace("'", '"')
             assert shown == rows[name][0]
             assert all(rows[name])
 
