@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from entries import Entry
 from picture import picture
 from picture.document import MOST_PANELS
 from picture.frame import LEFT, RIGHT, WIDTH
@@ -375,6 +376,30 @@ class TestBands:
 
         assert flapping == pytest.approx((RIGHT - LEFT) * 1300 / 5000, abs=1.0)
         assert steady == pytest.approx((RIGHT - LEFT) * 1300 / 5000, abs=4.0)
+
+    def test_what_changes_all_the_time(self):
+        """
+        If a circuit changes faster than can be drawn, the lane shows how it stood
+        for the most part, in no more pieces than can be told apart.
+        """
+        entries = [Entry(0.0, "call_sent", "a", {})]
+        for cycle in range(4000):
+            for after, event in (
+                (0.0, "circuit_opened"),
+                (0.7, "circuit_half_opened"),
+                (0.8, "circuit_closed"),
+            ):
+                entries.append(Entry(cycle + after, event, "a", {}))
+
+        root = drawn([*entries, *ended(4000.0, 1)])
+
+        # Such as "open, 3.00 to 5.50 s".
+        title = re.compile(r"(open|half-open|closed), ([\d.]+) to ([\d.]+) s")
+        told = [title.match(one.text or "") for one in root.iter(f"{SVG}title")]
+        bands = [one.groups() for one in told if one]
+        assert 0 < len(bands) < 20
+        lasted = {state: float(end) - float(begin) for state, begin, end in bands}
+        assert lasted["open"] > 3990
 
 
 class TestMarks:

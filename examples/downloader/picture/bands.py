@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from timeline import Band
+
 from picture.frame import RIGHT, SMALL, Frame, Lane, write
 from picture.palette import Look, filled
 from picture.svg import element, text, width_of
@@ -14,14 +16,15 @@ from picture.svg import element, text, width_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from timeline import Band
-
 
 _HEIGHT: Final = 18.0
 
 #: How wide a moment is drawn, and how far apart moments are at least: so that
 #: they do not hide what they lie in, and leave room for a word.
 _MOMENT, _APART = 3.0, 32.0
+
+#: How many bands there may be in the width of a moment: one, and a moment in it.
+_TOLD_APART: Final = 3
 
 
 def band_lane(
@@ -51,7 +54,7 @@ def _divided(bands: Iterable[Band], frame: Frame) -> tuple[list[Band], list[Band
     """
     wholes: list[Band] = []
     moments: list[Band] = []
-    for band in bands:
+    for band in _coarse(bands, frame):
         if (
             len(wholes) > 1
             and wholes[-2].state == band.state
@@ -63,6 +66,38 @@ def _divided(bands: Iterable[Band], frame: Frame) -> tuple[list[Band], list[Band
             wholes.append(band)
     moments += [band for band in wholes if _is_moment(band, frame)]
     return wholes, _thinned(sorted(moments), frame)
+
+
+def _coarse(bands: Iterable[Band], frame: Frame) -> list[Band]:
+    """
+    Return one band where there are more than could be told apart.
+
+    Its state is the one that lasted longest there.
+    """
+    column: list[Band] = []
+    coarse: list[Band] = []
+    for band in bands:
+        if column and frame.pixels(band.end - column[0].begin) >= _MOMENT:
+            coarse += _merged(column)
+            column = []
+        column.append(band)
+    joined: list[Band] = []
+    for band in [*coarse, *_merged(column)]:
+        if joined and joined[-1].state == band.state:
+            joined[-1] = joined[-1]._replace(end=band.end)
+        else:
+            joined.append(band)
+    return joined
+
+
+def _merged(column: list[Band]) -> list[Band]:
+    if len(column) <= _TOLD_APART:
+        return column
+    lasted: dict[str, float] = {}
+    for band in column:
+        lasted[band.state] = lasted.get(band.state, 0.0) + band.end - band.begin
+    state = max(lasted, key=lambda one: lasted[one])
+    return [Band(column[0].begin, column[-1].end, state)]
 
 
 def _is_moment(band: Band, frame: Frame) -> bool:
