@@ -1,0 +1,3 @@
+"""
+Reference models, and what runs beside them.
+"""
