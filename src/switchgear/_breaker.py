@@ -170,6 +170,8 @@ class CircuitBreaker(TripUnit):
     def try_acquire(self) -> Permit:
         """
         Answer whether a call may be made; a truthy permit must report back.
+
+        A refusal raises nothing: its permit is falsy.
         """
         permit = Permit(self)
         permit._refusal = self._ask(permit)

@@ -56,7 +56,7 @@ class TestProbes:
             return Race([breaker.try_acquire] * 3, check)
 
         explored(race, every_step=False)
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_a_slot_is_free_after_its_probe(self, explored):
         """
@@ -92,7 +92,7 @@ class TestProbes:
             )
 
         explored(race, every_step=False)
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_a_probe_that_hangs(self, explored):
         """
@@ -122,7 +122,7 @@ class TestProbes:
             return Race([hang, ask], check)
 
         explored(race, every_step=False)
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_one_fails_and_one_succeeds(self, explored):
         """
@@ -145,7 +145,7 @@ class TestProbes:
             breaker.subscribe(events.append, CircuitOpened, CircuitClosed)
             return Race([one.failure, other.success], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
 
 class TestOutcomes:
@@ -165,7 +165,7 @@ class TestOutcomes:
 
             return Race([permit.failure, permit.success], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_of_a_generation_that_is_over(self, explored):
         """
@@ -188,7 +188,7 @@ class TestOutcomes:
 
             return Race([late.failure, probe.success], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     @pytest.mark.parametrize(
         "settings",
@@ -216,7 +216,7 @@ class TestOutcomes:
 
             return Race([fail, fail], check, tolerates=(OSError,))
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_a_success_between_failures(self, explored):
         """
@@ -264,7 +264,7 @@ class TestOutcomes:
 
             return Race([succeed, breaker.record_failure], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
 
 class TestOperator:
@@ -289,7 +289,7 @@ class TestOperator:
                 [call, breaker.force_open], check, tolerates=(OSError, CircuitOpenError)
             )
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_reset_while_a_probe_ends(self, explored):
         """
@@ -312,7 +312,7 @@ class TestOperator:
 
             return Race([probe.failure, breaker.reset], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_other_settings_while_calls_fail(self, explored):
         """

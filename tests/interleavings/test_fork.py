@@ -114,7 +114,7 @@ class TestFork:
         If a process forks while another thread is at any step, lock in hand or
         not, the child can use what it inherits.
         """
-        explored(race_of(make, act, look), preemptions=1, limit=40)
+        explored(race_of(make, act, look), preemptions=1, limit=25)
 
     def test_while_a_listener_is_told(self, explored):
         """
@@ -138,4 +138,4 @@ class TestFork:
                 [lambda: limiter.reconfigure(burst=2), lambda: in_child(look)], check
             )
 
-        explored(race, preemptions=1, limit=60)
+        explored(race, preemptions=1, limit=30)

@@ -59,7 +59,7 @@ class TestTryAcquire:
 
             return Race([lambda: act(mine), lambda: act(theirs)], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
 
 class TestWait:
@@ -84,7 +84,7 @@ class TestWait:
 
             return Race([wait, wait], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     def test_three_threads(self, explored):
@@ -96,7 +96,7 @@ class TestWait:
             limiter = RateLimiter(1, burst=1)
             return Race([limiter.wait] * 3, lambda _: nobody_is_left(limiter, 3))
 
-        explored(race, every_step=False, limit=300)
+        explored(race, every_step=False, limit=150)
 
     def test_a_timeout_and_a_turn(self, explored):
         """
@@ -119,7 +119,7 @@ class TestWait:
                 tolerates=(RateLimitExceeded,),
             )
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     def test_a_pause_meanwhile(self, explored):
@@ -143,7 +143,7 @@ class TestWait:
 
             return Race([limiter.wait, pause], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ class TestWait:
                 lambda _: nobody_is_left(limiter, 3),
             )
 
-        explored(race, every_step=False, limit=200)
+        explored(race, every_step=False, limit=120)
 
     def test_a_burst_below_a_waiter(self, explored):
         """
@@ -198,7 +198,7 @@ class TestWait:
                 tolerates=(BurstExceeded,),
             )
 
-        explored(race, every_step=False, limit=300)
+        explored(race, every_step=False, limit=150)
 
     def test_close_meanwhile(self, explored):
         """
@@ -219,7 +219,7 @@ class TestWait:
                 tolerates=(RateLimitExceeded,),
             )
 
-        explored(race, every_step=False, limit=300)
+        explored(race, every_step=False, limit=150)
 
     def test_close_and_reopen(self, explored):
         """
@@ -240,7 +240,7 @@ class TestWait:
 
             return Race([limiter.wait, again], check, tolerates=(RateLimitExceeded,))
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
 
@@ -270,7 +270,7 @@ class TestReserve:
 
             return Race([reservation.cancel, wait], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     def test_waited_for_and_cancelled(self, explored):
@@ -293,7 +293,7 @@ class TestReserve:
                 tolerates=(RuntimeError, RateLimitExceeded),
             )
 
-        explored(race, every_step=False, limit=300)
+        explored(race, every_step=False, limit=150)
 
 
 class TestLoops:
@@ -313,7 +313,7 @@ class TestLoops:
                 lambda _: nobody_is_left(limiter, 3),
             )
 
-        explored(race, every_step=False, limit=300)
+        explored(race, every_step=False, limit=150)
 
     def test_the_first_is_cancelled(self, explored):
         """
@@ -337,7 +337,7 @@ class TestLoops:
 
             return Race([in_loop(cancelled), limiter.wait], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     def test_a_blocked_loop_delays_nobody_else(self, explored):

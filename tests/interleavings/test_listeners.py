@@ -42,7 +42,7 @@ class TestDelivery:
 
             return Race([twice, breaker.observe_only], check)
 
-        explored(race, limit=200)
+        explored(race, limit=120)
         explored(race, every_step=False)
 
     def test_with_no_lock_held(self, explored):
@@ -71,7 +71,7 @@ class TestDelivery:
                 check,
             )
 
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_who_subscribes_meanwhile(self, explored):
         """
@@ -100,7 +100,7 @@ class TestDelivery:
             )
 
         explored(race, every_step=False)
-        explored(race, limit=200)
+        explored(race, limit=120)
 
     def test_who_ends_meanwhile(self, explored):
         """
@@ -122,4 +122,4 @@ class TestDelivery:
                 check,
             )
 
-        explored(race, limit=200)
+        explored(race, limit=120)

@@ -26,8 +26,8 @@ class TestLookUp:
 
             return Race([lambda: names.limiter("a", burst=3)] * 2, check)
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
     def test_two_definitions(self, explored):
         """
@@ -50,7 +50,7 @@ class TestLookUp:
                 tolerates=(ConfigurationError,),
             )
 
-        explored(race, limit=150)
+        explored(race, limit=60)
 
     def test_keys(self, explored):
         """
@@ -65,7 +65,7 @@ class TestLookUp:
 
             return Race([lambda: keyed["k"]] * 2, check)
 
-        explored(race, limit=150)
+        explored(race, limit=60)
 
     def test_removed_meanwhile(self, explored):
         """
@@ -87,7 +87,7 @@ class TestLookUp:
                 tolerates=(UnknownNameError,),
             )
 
-        explored(race, limit=150)
+        explored(race, limit=60)
 
 
 class TestLayers:
@@ -112,8 +112,8 @@ class TestLayers:
                 check,
             )
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
     def test_two_loads(self, explored):
         """
@@ -135,8 +135,8 @@ class TestLayers:
 
             return Race([lambda: configure(5), lambda: configure(6)], check)
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
     def test_a_change_that_contradicts(self, explored):
         """
@@ -166,8 +166,8 @@ class TestLayers:
                 tolerates=(ConfigurationError, ValueError),
             )
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
     def test_code_comes_while_a_file_is_loaded(self, explored):
         """
@@ -190,8 +190,8 @@ class TestLayers:
                 check,
             )
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
 
 class TestClose:
@@ -218,8 +218,8 @@ class TestClose:
                 [lambda: names.limiter("a"), lambda: names.close("over")], check
             )
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)
 
     def test_a_key_made_meanwhile(self, explored):
         """
@@ -236,5 +236,5 @@ class TestClose:
 
             return Race([lambda: keyed["k"], lambda: names.close("over")], check)
 
-        explored(race, limit=150)
-        explored(race, every_step=False, limit=200)
+        explored(race, limit=60)
+        explored(race, every_step=False, limit=80)

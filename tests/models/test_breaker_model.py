@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
+    precondition,
     rule,
 )
 
@@ -53,6 +55,18 @@ class Beside(RuleBasedStateMachine):
         )
         self.naive = NaiveBreaker(2, 3 * SECOND, 2, 2)
         self.seen = 0
+        self.is_operated = False
+
+    @initialize(
+        threshold=st.integers(1, 3),
+        slots=st.integers(1, 3),
+        needed=st.integers(1, 2),
+        is_operated=st.booleans(),
+    )
+    def begin(self, threshold, slots, needed, is_operated):
+        self.reconfigure(threshold, 3, slots, needed)
+        # Operators would disturb the longer stories.
+        self.is_operated = is_operated
 
     def look(self):
         """
@@ -85,6 +99,23 @@ class Beside(RuleBasedStateMachine):
         }[outcome]()
         self.naive.report(outcome, ticket)
 
+    @rule()
+    def trip(self):
+        """
+        So many calls fail that the circuit opens, if it is closed.
+        """
+        for _ in range(self.naive.threshold):
+            self.report_unasked(True)
+
+    @rule()
+    def cool_down(self):
+        """
+        An open circuit has been so for as long as it was to be.
+        """
+        self.look()
+        left = self.naive.opened_at + self.naive.open_for - self.naive.now
+        self.clock.reading += max(0, left)
+
     @rule(failed=st.booleans())
     def report_unasked(self, failed):
         self.look()
@@ -94,6 +125,7 @@ class Beside(RuleBasedStateMachine):
             self.breaker.record_success()
         self.naive.report("failure" if failed else "success", None)
 
+    @precondition(lambda self: self.is_operated)
     @rule(state=st.sampled_from(["forced_open", "forced_closed", "closed"]))
     def force(self, state):
         self.look()
@@ -104,6 +136,7 @@ class Beside(RuleBasedStateMachine):
         }[state]()
         self.naive.force(state)
 
+    @precondition(lambda self: self.is_operated)
     @rule(
         threshold=st.integers(1, 4),
         cooldown=st.integers(1, 5),
@@ -164,4 +197,4 @@ class Beside(RuleBasedStateMachine):
 
 
 TestBeside = Beside.TestCase
-TestBeside.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestBeside.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
