@@ -1,125 +1,304 @@
 """
-Measure what is told of others on the page "Why switchgear".
+Measure what ``docs/why.md`` says of others and of us, with threads.
 
-What depends on how threads are scheduled differs from run to run: read a range
-from several. Needs the peers, which the tests have: ``make install``, then
+Every line is measured several times and told from the least to the most: what
+depends on how threads are scheduled differs widely. It is no gate; it prints a
+table to be read. Needs the peers, which the tests have: ``make install``, then
 ``.venv/bin/python benchmarks/peers.py``.
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
+import platform
 import threading
 import time
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeAlias
 
 import pybreaker
+import pyrate_limiter
 
-from pyrate_limiter import Duration, Limiter, Rate
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from switchgear import CircuitBreaker, RateLimiter
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+#: How long a call takes that sleeps, a circuit stays open, a service hangs.
+CALL_SECONDS = 0.1
+COOLDOWN = 0.05
+HANGS_FOR = 0.5
+
+#: The budget that threads share, and for how long they do.
+RATE = 200
+SECONDS = 3.0
+
+#: More than anybody here asks for.
+PLENTY = 10_000_000
 
 
-def at_once(count: int, function: Callable[[], object]) -> float:
+Act: TypeAlias = "Callable[[], None]"
+
+
+@dataclass(frozen=True)
+class Guarded:
     """
-    Return how many seconds *count* threads take that begin together.
+    A call behind a circuit that one failure opens, and that circuit.
     """
-    gate = threading.Barrier(count + 1)
 
-    def run() -> None:
-        gate.wait()
-        function()
+    call: Callable[[], object]
+    open: Callable[[], object]
+    is_open: Callable[[], bool]
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
+
+Guard: TypeAlias = "Callable[[Act], Guarded]"
+
+
+def decorated_by_pybreaker(act: Act) -> Guarded:
+    """
+    Guard *act* as a decorated function of pybreaker.
+    """
+    breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=COOLDOWN)
+    return Guarded(
+        breaker(act),
+        breaker.open,
+        lambda: breaker.current_state == pybreaker.STATE_OPEN,
+    )
+
+
+def in_a_block_of_pybreaker(act: Act) -> Guarded:
+    """
+    Guard *act* as a block of pybreaker.
+    """
+    breaker = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=COOLDOWN)
+
+    def call() -> None:
+        with breaker.calling():
+            act()
+
+    return Guarded(
+        call, breaker.open, lambda: breaker.current_state == pybreaker.STATE_OPEN
+    )
+
+
+def in_a_block_of_ours(act: Act) -> Guarded:
+    """
+    Guard *act* as a block of ours.
+    """
+    breaker = CircuitBreaker(threshold=1, cooldown=COOLDOWN, probe_timeout=60.0)
+
+    def call() -> None:
+        with breaker.guard():
+            act()
+
+    return Guarded(call, breaker.record_failure, lambda: breaker.is_open)
+
+
+GUARDS = {
+    "pybreaker, @breaker": decorated_by_pybreaker,
+    "pybreaker, calling()": in_a_block_of_pybreaker,
+    "switchgear": in_a_block_of_ours,
+}
+
+
+@contextmanager
+def threads(count: int, work: Callable[[int], object]) -> Iterator[None]:
+    """
+    Have *count* threads begin at once; wait for them after the block.
+    """
+    barrier = threading.Barrier(count + 1)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        with suppress(Exception):  # a refusal, or what the service raised
+            work(number)
+
+    started = [threading.Thread(target=run, args=[number]) for number in range(count)]
+    for thread in started:
         thread.start()
-    gate.wait()
-    began = time.monotonic()
-    for thread in threads:
-        thread.join()
-    return time.monotonic() - began
+    barrier.wait()
+    try:
+        yield
+    finally:
+        for thread in started:
+            thread.join()
 
 
-def closed_circuits() -> None:
+def seconds_side_by_side(guard: Guard) -> list[float]:
     """
-    Time eight calls of 0.1 s through one closed circuit.
+    Return how long eight calls take that come at once.
     """
-    theirs = pybreaker.CircuitBreaker()
-    ours = CircuitBreaker()
-
-    def block() -> None:
-        with theirs.calling():
-            time.sleep(0.1)
-
-    def guarded() -> None:
-        with ours.guard():
-            time.sleep(0.1)
-
-    print("8 calls of 0.1 s through one closed circuit:")
-    print(f"  switchgear, guard()        {at_once(8, guarded):.2f} s")
-    called = at_once(8, lambda: theirs.call(time.sleep, 0.1))
-    print(f"  pybreaker, call()          {called:.2f} s")
-    print(f"  pybreaker, with calling()  {at_once(8, block):.2f} s")
+    guarded = guard(lambda: time.sleep(CALL_SECONDS))
+    begin = time.perf_counter()
+    with threads(8, lambda _: guarded.call()):
+        pass
+    return [time.perf_counter() - begin]
 
 
-def turns() -> None:
+def calls_after_the_cooldown(
+    guard: Guard,
+) -> list[float]:
     """
-    Count the turns of 16 threads that share 200 per second for three seconds.
+    Return how many of 32 threads enter while the service hangs.
     """
-    print("16 threads share 200 per second for 3 s, turns per thread:")
-    ours = RateLimiter(200)
-    theirs = Limiter(Rate(200, Duration.SECOND))
-    for title, wait in (
-        ("switchgear, wait()", ours.wait),
-        ("pyrate-limiter, try_acquire()", lambda: theirs.try_acquire("a")),
-    ):
-        until = time.monotonic() + 3
-        served: Counter[int] = Counter()
+    entered: list[float] = []
+    answered = threading.Event()
 
-        def work(
-            wait: Callable[[], object] = wait,
-            until: float = until,
-            served: Counter[int] = served,
-        ) -> None:
-            me = threading.get_ident()
-            served[me] += 0
-            while time.monotonic() < until:
-                wait()
-                served[me] += 1
+    def hang() -> None:
+        entered.append(1)
+        answered.wait()
 
-        at_once(16, work)
-        print(f"  {title:30} {min(served.values())} to {max(served.values())}")
+    guarded = guard(hang)
+    guarded.open()
+    time.sleep(2 * COOLDOWN)
+    with threads(32, lambda _: guarded.call()):
+        time.sleep(HANGS_FOR)
+        count = len(entered)
+        answered.set()
+    return [count]
 
 
-def refusals() -> None:
+def opened_by_a_late_failure(
+    guard: Guard,
+) -> list[float]:
     """
-    Count the refusals of 8 threads that stay far below their limit.
+    Return whether a failure from before an outage opens the circuit after it.
     """
-    print("8 threads ask 1000 times each, far below the limit, refused:")
-    ours = RateLimiter(1e6, burst=10**6)
-    theirs = Limiter(Rate(10**6, Duration.SECOND))
-    for title, ask in (
-        ("switchgear, try_acquire()", ours.try_acquire),
-        (
-            "pyrate-limiter, blocking=False",
-            lambda: theirs.try_acquire("a", blocking=False),
-        ),
-    ):
-        refused: list[int] = []
+    begun, late = threading.Event(), threading.Event()
+    mine = threading.get_ident()
 
-        def work(ask: Callable[[], object] = ask, refused: list[int] = refused) -> None:
-            refused.append(sum(not ask() for _ in range(1000)))
+    def act() -> None:
+        if threading.get_ident() != mine:
+            begun.set()
+            late.wait(HANGS_FOR)
+            raise TimeoutError
 
-        at_once(8, work)
-        print(f"  {title:30} {sum(refused) / 8000:.1%}")
+    guarded = guard(act)
+    with threads(1, lambda _: guarded.call()):
+        begun.wait()
+        guarded.open()
+        time.sleep(2 * COOLDOWN)
+        guarded.call()  # the probe: it succeeds, the circuit is closed
+        late.set()
+    return [guarded.is_open()]
+
+
+def turns_of_each(wait: Callable[[], object]) -> list[float]:
+    """
+    Return how many turns each of 16 threads had that shared one limiter.
+    """
+    counts = [0.0] * 16
+    end = time.monotonic() + SECONDS
+
+    def work(number: int) -> None:
+        while time.monotonic() < end:
+            wait()
+            counts[number] += 1
+
+    with threads(16, work):
+        pass
+    return counts
+
+
+def per_cent_refused(try_acquire: Callable[[], object]) -> list[float]:
+    """
+    Return how many of a hundred calls of 8 threads are refused.
+    """
+    refused = [0] * 8
+    calls = 2_000
+
+    def work(number: int) -> None:
+        for _ in range(calls):
+            refused[number] += not try_acquire()
+
+    with threads(8, work):
+        pass
+    return [100 * sum(refused) / (8 * calls)]
+
+
+def of_pyrate_limiter(
+    measure: Callable[[Callable[[], object]], list[float]], rate: int, *, blocking: bool
+) -> list[float]:
+    """
+    Measure a limiter of pyrate-limiter.
+    """
+    second = pyrate_limiter.Duration.SECOND
+    limiter = pyrate_limiter.Limiter([pyrate_limiter.Rate(rate, second)])
+    try:
+        return measure(lambda: limiter.try_acquire("peers", blocking=blocking))
+    finally:
+        limiter.close()
+
+
+def lines() -> Iterator[tuple[str, str, Callable[[], list[float]]]]:
+    """
+    Yield what to measure, of whom, and how.
+    """
+    questions = (
+        ("8 calls of 0.1 s at once: seconds", seconds_side_by_side),
+        ("32 threads after the cooldown: calls", calls_after_the_cooldown),
+        ("a late failure opens again: 0 or 1", opened_by_a_late_failure),
+    )
+    for what, measure in questions:
+        for who, guard in GUARDS.items():
+            yield what, who, partial(measure, guard)
+
+    what = f"16 threads at {RATE}/s for {SECONDS:g} s: turns of each"
+    yield (
+        what,
+        "pyrate-limiter",
+        lambda: of_pyrate_limiter(turns_of_each, RATE, blocking=True),
+    )
+    yield (
+        what,
+        "switchgear",
+        lambda: turns_of_each(RateLimiter(calls_per_second=RATE).wait),
+    )
+
+    what = "8 threads far below the limit: % refused"
+    yield (
+        what,
+        "pyrate-limiter",
+        lambda: of_pyrate_limiter(per_cent_refused, PLENTY, blocking=False),
+    )
+    window = MovingWindowRateLimiter(MemoryStorage())
+    item = RateLimitItemPerSecond(PLENTY)
+    yield what, "limits", lambda: per_cent_refused(lambda: window.hit(item))
+    plenty = RateLimiter(calls_per_second=PLENTY, burst=PLENTY)
+    yield what, "switchgear", lambda: per_cent_refused(plenty.try_acquire)
+
+
+def main() -> None:
+    """
+    Measure everything, and print a table.
+    """
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").strip().partition("\n")[0]
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often (5)")
+    rounds = parser.parse_args().rounds
+    # Circuits open here as they should: nobody is to be warned.
+    logging.getLogger("switchgear").setLevel(logging.ERROR)
+
+    peers = (
+        f"{peer} {version(peer)}" for peer in ("pybreaker", "limits", "pyrate-limiter")
+    )
+    print(f"CPython {platform.python_version()},", ", ".join(peers))
+    print(f"\n{'':42} {'':21} {'least':>7} {'most':>7}")
+    for what, who, measure in lines():
+        told = [value for _ in range(rounds) for value in measure()]
+        print(f"{what:42} {who:21} {min(told):7.3g} {max(told):7.3g}", flush=True)
 
 
 if __name__ == "__main__":
-    closed_circuits()
-    turns()
-    refusals()
+    main()
