@@ -1,8 +1,8 @@
 """
 Crawl several hosts with many workers: each host at its own pace.
 
-A page is fetched once, whoever finds it first, and a host that is down takes
-no worker's time.
+A page is fetched once, whoever finds it first, and a host that is down is soon
+left alone, so that the workers are there for the others.
 """
 
 from __future__ import annotations

@@ -13,13 +13,9 @@ import urllib.request
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from switchgear import protected, registry
-
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @protected("prices", calls_per_second=100, burst=5, threshold=2, cooldown=60.0)
@@ -31,33 +27,42 @@ def price_of(item: str) -> int:
     raise ConnectionError(msg)
 
 
-def every(named: dict[str, Any], templates: dict[str, Any]) -> Iterator[Any]:
+@protected(
+    "hosts", key=lambda host: host, calls_per_second=100, threshold=2, cooldown=60.0
+)
+def ping(host: str) -> str:
     """
-    Go through instances with a name, and those with a name and a key.
+    Stand for a call of one of many hosts.
     """
-    yield from named.values()
-    for template in templates.values():
-        yield from template["instances"]
+    return host
+
+
+def every(kind: str) -> dict[str, dict[str, Any]]:
+    """
+    Return the state of each limiter or breaker, those of templates included.
+    """
+    state = registry.snapshot()
+    keyed = {
+        one["name"]: one
+        for template in state["templates"][kind].values()
+        for one in template["instances"]
+    }
+    return {**state[kind], **keyed}
 
 
 def health() -> dict[str, Any]:
     """
     Return what to answer.
     """
-    state = registry.snapshot()
-    keyed = state["templates"]
     circuits = {
-        one["name"]: {
+        name: {
             "state": one["state"],
             "retry_after": one["retry_after"],
             "last_failure": one["last_failure"],
         }
-        for one in every(state["breakers"], keyed["breakers"])
+        for name, one in every("breakers").items()
     }
-    queues = {
-        one["name"]: one["waiting"]
-        for one in every(state["limiters"], keyed["limiters"])
-    }
+    queues = {name: one["waiting"] for name, one in every("limiters").items()}
     closed = all(one["state"] == "closed" for one in circuits.values())
     return {
         "status": "ok" if closed else "degraded",
@@ -98,6 +103,7 @@ def main() -> None:
             price_of("tea")
         except ConnectionError as error:
             print("failed:", error)
+    ping("a.example")
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=[0.01])

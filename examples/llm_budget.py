@@ -15,6 +15,7 @@ from switchgear import BurstExceeded, Rate, registry
 
 MINUTE = 1.0
 TOO_BUSY = 3  # which call the model refuses
+TRIES = 3
 
 budget = registry.limiter(
     "model",
@@ -55,12 +56,9 @@ def estimate(prompt: str) -> int:
     return 1_000 + len(prompt) * 100
 
 
-TRIES = 3
-
-
 def ask(prompt: str) -> str:
     """
-    Book, call, settle; again if the model was too busy, but not for ever.
+    Book, call, settle; try again, but not for ever, if the model was too busy.
     """
     for _ in range(TRIES):
         with budget.reserve(estimate(prompt)) as booking:
@@ -71,7 +69,7 @@ def ask(prompt: str) -> str:
             # A refused request costs nothing, and everybody leaves it alone.
             booking.cancel()
             budget.pause(answer.retry_after)
-    msg = f"too busy {TRIES} times: {prompt!r}"
+    msg = f"the model was too busy {TRIES} times"
     raise TimeoutError(msg)
 
 

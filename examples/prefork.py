@@ -56,8 +56,9 @@ def main() -> None:
         worker.start()
     for worker in workers:
         worker.join()
-        # One that died has said nothing, and would be waited for, for ever.
-        print("died" if worker.exitcode else said.get())
+        # Who died has said nothing, and get() would wait for it for ever.
+        died = worker.exitcode != 0
+        print(f"died: {worker.exitcode}" if died else said.get())
     print("the parent made", limiter_of(call).snapshot().admitted)
 
 

@@ -53,6 +53,7 @@ def main() -> None:
             # Longer than the cooldown: the service has said how long.
             print(refusal)
         print("calls:", service.calls)
+        print("turns:", limiter.snapshot().admitted)
 
 
 if __name__ == "__main__":
