@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 
+from switchgear import errors
 from switchgear.errors import (
     BurstExceeded,
     CallNotPermitted,
@@ -59,6 +60,20 @@ def facts(error):
     Everything a handler may look at, comparable.
     """
     return type(error), str(error), {k: repr(v) for k, v in vars(error).items()}
+
+
+class TestAll:
+    def test_lists_what_is_public(self):
+        """
+        If an error is public, it is listed, in order.
+        """
+        public = {
+            name
+            for name, value in vars(errors).items()
+            if isinstance(value, type) and issubclass(value, SwitchgearError)
+        }
+
+        assert sorted(public) == errors.__all__
 
 
 class TestTree:

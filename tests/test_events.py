@@ -34,6 +34,21 @@ def made(kind):
     )
 
 
+class TestAll:
+    def test_lists_what_is_public(self):
+        """
+        If a name is an event or the states of a circuit, it is listed, in order.
+        """
+        public = {
+            name
+            for name, value in vars(events).items()
+            if value is events.CircuitState
+            or (isinstance(value, type) and issubclass(value, events.Event))
+        }
+
+        assert sorted(public) == events.__all__
+
+
 class TestEveryEvent:
     @pytest.mark.parametrize("kind", every_event())
     def test_is_frozen(self, kind):

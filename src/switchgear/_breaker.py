@@ -157,10 +157,11 @@ class CircuitBreaker(TripUnit):
         """
         Return a fresh guard, for one ``with`` or ``async with`` block.
 
-        Entering it raises :class:`CircuitOpenError` if the call is refused.
-        Inside, ``call.result(value)`` judges a result, ``call.fail()`` and
-        ``call.ignore()`` say how it went; else the exception that leaves the
-        block is judged. Guards may be nested, entered and left anywhere.
+        Entering it raises :class:`CircuitOpenError` if the call is refused,
+        and RuntimeError the second time. Inside, ``call.result(value)`` judges
+        a result, ``call.fail()`` and ``call.ignore()`` say how it went; else
+        the exception that leaves the block is judged. Guards may be nested,
+        entered and left anywhere.
 
         Put ``asyncio.timeout`` *inside* the block: from outside it cancels
         the call, which is then ignored.
@@ -226,6 +227,9 @@ class CircuitBreaker(TripUnit):
 
         Args:
             reason: What the event is to say.
+
+        Raises:
+            TypeError: If *reason* is not a string.
         """
         self._force(FORCED_OPEN, reason)
 
@@ -235,6 +239,9 @@ class CircuitBreaker(TripUnit):
 
         Args:
             reason: What the event is to say.
+
+        Raises:
+            TypeError: If *reason* is not a string.
         """
         self._force(FORCED_CLOSED, reason)
 
@@ -248,6 +255,9 @@ class CircuitBreaker(TripUnit):
 
         Args:
             reason: What the event is to say.
+
+        Raises:
+            TypeError: If *reason* is not a string.
         """
         self._force(OBSERVING, reason)
 

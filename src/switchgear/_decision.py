@@ -56,8 +56,9 @@ class Decision(tuple[bool, float | None, int]):
         admitted = property(itemgetter(0), doc="Whether the call may be made, now.")
         retry_after = property(
             itemgetter(1),
+            # No colon: what is before one in a property, Napoleon takes for a type.
             doc="Seconds after which asking again for as many will be enough, if"
-            " nobody else asks. It is 0.0 if admitted, None when nobody can know.",
+            " nobody else asks; 0.0 if admitted, None when nobody can know.",
         )
         remaining = property(
             itemgetter(2), doc="Tokens that a next call could take at once."

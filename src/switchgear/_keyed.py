@@ -51,9 +51,11 @@ class Keyed(Instance, Generic[T]):
     may be forgotten, it grows, and says so once
     (:class:`switchgear.events.KeysExceeded`).
 
-    ``len(limiters)``, ``host in limiters`` and iteration tell of the keys that
-    there are, and make none. Safe to share between any number of threads and
-    event loops.
+    ``key in limiters`` says whether there is an instance now, ``len()`` how
+    many there are, and iteration goes over the keys there were when it began.
+    None of them makes an instance, or keeps one from being forgotten.
+
+    Safe to share between any number of threads and event loops.
 
     Args:
         factory: Called with the key; must return a new limiter or breaker.
@@ -132,6 +134,9 @@ class Keyed(Instance, Generic[T]):
     def get(self, key: Hashable, default: D | None = None) -> T | D | None:
         """
         Return the instance of *key* if there is one, else *default*.
+
+        Raises:
+            TypeError: If *key* is not hashable.
         """
         slot = self._slots.get(key)
         if slot is None:

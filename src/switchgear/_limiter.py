@@ -58,11 +58,11 @@ class RateLimiter(Turnstile):
     of arrival, threads and tasks of any event loops alike. Safe to share
     between any number of them.
 
+    ``with limiter:`` is :meth:`wait`, ``async with limiter:`` is
+    :meth:`wait_async`, for one token; leaving the block gives nothing back.
+
     In any window of *t* seconds at most ``burst + rate * (t + 0.002)`` tokens
     are admitted. Arithmetic is exact, whatever the rate.
-
-    ``with limiter:`` and ``async with limiter:`` wait for one token; leaving the
-    block does nothing.
 
     Args:
         calls_per_second: Sustained pace, in tokens per second; from 1e-9 to
@@ -110,7 +110,7 @@ class RateLimiter(Turnstile):
         Answer at once whether *tokens* are admitted; charge them if so.
 
         While anybody queues the answer is no, even if tokens are there, and
-        ``retry_after`` counts the queue.
+        ``retry_after`` counts the queue. Of a closed limiter it is None.
 
         Args:
             tokens: How many, at least 1.
@@ -169,8 +169,8 @@ class RateLimiter(Turnstile):
                 when a pause or the like pushes the turn past *timeout*, no
                 later than then, and when the limiter is closed.
             BurstExceeded: If *tokens* can never be admitted.
-            TypeError, ValueError: If an argument is of the wrong type or out of
-                its range.
+            TypeError, ValueError: If *tokens* is no int, or less than 1; if
+                *timeout* is no number, or negative.
         """
         if timeout is None and self._take(tokens):
             return
@@ -189,6 +189,10 @@ class RateLimiter(Turnstile):
         As :meth:`wait`, for event loops: the loop is never blocked, and any
         number of loops may wait for one limiter. Cancellation gives the place
         back exactly.
+
+        Raises:
+            RateLimitExceeded, BurstExceeded: As :meth:`wait`.
+            TypeError, ValueError: As :meth:`wait`.
         """
         if timeout is None and self._take(tokens):
             return
@@ -209,11 +213,11 @@ class RateLimiter(Turnstile):
 
         Raises:
             RateLimitExceeded: If as things stand the turn cannot come within
-                *max_wait*, too many wait, or the limiter is closed: consuming
-                nothing.
+                *max_wait*, or too many wait: consuming nothing. Also when the
+                limiter is closed.
             BurstExceeded: If *tokens* can never be admitted.
-            TypeError, ValueError: If an argument is of the wrong type or out of
-                its range.
+            TypeError, ValueError: If *tokens* is no int, or less than 1; if
+                *max_wait* is no number, or negative.
         """
         place = Place(whole("tokens", tokens, minimum=1))
         limit = optional_seconds("max_wait", max_wait)
@@ -277,6 +281,9 @@ class RateLimiter(Turnstile):
 
         Args:
             reason: What the error is to say.
+
+        Raises:
+            TypeError: If *reason* is not a string.
         """
         reason = text("reason", reason)
 

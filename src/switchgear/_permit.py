@@ -182,7 +182,9 @@ class Guard(Call):
     """
     Put one block of code behind a circuit.
 
-    Made by :meth:`CircuitBreaker.guard`, for one ``with`` or ``async with``.
+    Made by :meth:`CircuitBreaker.guard`, for one ``with`` or ``async with``:
+    entering it a second time is a RuntimeError, and so is an outcome that is
+    given before it was entered.
     However the block is left, the call has exactly one outcome: the one given
     first inside it, else what its exception is judged to be, else success.
 

@@ -71,6 +71,7 @@ class Reservation:
                 cancelled, or the limiter was closed.
             BurstExceeded: If the burst was lowered below what is booked.
             RuntimeError: If somebody else is waiting for it.
+            TypeError, ValueError: If *timeout* is no number, or negative.
         """
         limit = optional_seconds("timeout", timeout)
         limiter = self._limiter
@@ -109,6 +110,9 @@ class Reservation:
 
         Returns:
             Whether it decided: False once cancelled, settled or sent away.
+
+        Raises:
+            TypeError, ValueError: If *actual* is no int, or negative.
         """
         actual = whole("actual", actual, minimum=0)
         return self._limiter._settle(self._place, actual)

@@ -40,20 +40,27 @@ class CircuitState(enum.Enum):
     """
     Name the states of a circuit.
 
+    Their values are what logs and ``registry.snapshot()`` show.
+
+    Attributes:
+        CLOSED: ``"closed"``: calls go through; failures are counted.
+        OPEN: ``"open"``: calls are refused until the cooldown has passed.
+        HALF_OPEN: ``"half_open"``: a few probes go through; their outcomes
+            decide.
+        FORCED_OPEN: ``"forced_open"``: an operator refuses every call.
+        FORCED_CLOSED: ``"forced_closed"``: an operator admits every call,
+            whatever fails.
+        OBSERVING: ``"observing"``: every call goes through; trips are
+            reported instead of made.
+
     .. versionadded:: 0.1.0
     """
 
-    #: Calls go through; failures are counted.
     CLOSED = "closed"
-    #: Calls are refused until the cooldown has passed.
     OPEN = "open"
-    #: A few probes go through; their outcomes decide.
     HALF_OPEN = "half_open"
-    #: An operator refuses every call.
     FORCED_OPEN = "forced_open"
-    #: An operator admits every call, whatever fails.
     FORCED_CLOSED = "forced_closed"
-    #: Every call goes through; trips are reported instead of made.
     OBSERVING = "observing"
 
 
