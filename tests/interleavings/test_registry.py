@@ -37,20 +37,21 @@ class TestLookUp:
         def race():
             names = Registry()
 
+            def define(burst):
+                names._define("limiter", "a", {"burst": burst}, "here")
+                return burst
+
             def check(outcomes):
                 (right,) = (one for one in outcomes if one.error is None)
-                assert right.value is names.limiter("a")
+                assert right.value == names.limiter("a").settings()["burst"]
 
             return Race(
-                [
-                    lambda: names.limiter("a", burst=3),
-                    lambda: names.limiter("a", burst=4),
-                ],
+                [lambda: define(3), lambda: define(4)],
                 check,
                 tolerates=(ConfigurationError,),
             )
 
-        explored(race, limit=60)
+        explored(race, preemptions=1)
 
     def test_keys(self, explored):
         """

@@ -40,6 +40,10 @@ def race_of(make, model, initial, mine, theirs, before=()):
                 history.call(getattr(items, name), *arguments)
 
         def check(outcomes):
+            # What is there in the end was put there, and not forgotten.
+            for item in (A, B, C, "a", "b", "c", "d"):
+                history.call(items.__contains__, item)
+            history.call(items.__len__)
             assert history.is_linearizable(model, initial), f"\n{history}"
             # Nothing is left half done.
             assert len(items) == len(list(items)) == len(items.snapshot())
@@ -56,6 +60,7 @@ class TestThreadSafeSet:
             ((), [("add", "a")], [("add", "a")]),
             ((), [("add", A)], [("add", A_TOO)]),
             ((), [("add", A), ("__len__",)], [("add", B), ("__contains__", A)]),
+            ((A,), [("add", B)], [("add", C)]),
             ((A,), [("add", B)], [("discard", A)]),
             ((A, B), [("discard", A)], [("discard", A_TOO), ("add", A)]),
             ((A,), [("clear",)], [("add", A), ("__contains__", A)]),

@@ -31,8 +31,8 @@ def isolated_registry(*, clock: Clock | None = None) -> Iterator[Registry]:
     defined outside is found by its definition, unless the block defines it
     first, as it likes; what a decorator says of a name must agree with that.
     Afterwards everything is as it was before, whatever the block did. Whoever
-    still waits then for a limiter of the block is sent away with
-    :class:`RateLimitExceeded`. Blocks nest; one that ends before those within it
+    still waits then for a limiter of the block, if it was not removed, is sent
+    away with :class:`RateLimitExceeded`. Blocks nest; one that ends before those within it
     takes what it held along, and leaves theirs.
 
     It holds for the whole process: tests that share one must not run in
