@@ -303,6 +303,23 @@ class TestCancel:
 
 
 class TestSettle:
+    @pytest.mark.parametrize("steps", [[5.0], [2.0, 3.0], [1.0] * 5])
+    def test_what_goes_back_does_not_depend_on_looking(self, clock, steps):
+        """
+        If two turns came before anybody looked, as much of the first goes back
+        as if somebody had looked at each.
+        """
+        limiter = RateLimiter(1, burst=4, clock=clock)
+        limiter.try_acquire()
+        reservation, _behind = limiter.reserve(4), limiter.reserve(1)
+        for seconds in steps:
+            clock.advance(seconds)
+            limiter.snapshot()
+
+        assert 3 == available(limiter)
+        assert reservation.settle(0)
+        assert 4 == available(limiter)
+
     def test_less_goes_back(self, clock, limiter):
         """
         If it cost less than booked, the difference goes back.

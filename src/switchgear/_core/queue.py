@@ -477,7 +477,9 @@ class Queue:
             # Where nobody waits nobody is late: it turned exactly in time.
             since = max(on_time, now - SLACK)
             turned = now
-        self._note_room(now)
+        # As of the turn, which may be long ago: by now it would look fuller than
+        # it ever was.
+        self._note_room(turned)
         after = _charged(budget, state, since, place)
         fresh = None
         if plan is not None and (

@@ -32,8 +32,8 @@ def isolated_registry(*, clock: Clock | None = None) -> Iterator[Registry]:
     first, as it likes; what a decorator says of a name must agree with that.
     Afterwards everything is as it was before, whatever the block did. Whoever
     still waits then for a limiter of the block, if it was not removed, is sent
-    away with :class:`RateLimitExceeded`. Blocks nest; one that ends before those within it
-    takes what it held along, and leaves theirs.
+    away with :class:`RateLimitExceeded`. Blocks nest; one that ends before those
+    within it takes what it held along, and leaves theirs.
 
     It holds for the whole process: tests that share one must not run in
     several threads at once.
