@@ -104,7 +104,7 @@ def counter(value: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Has
             return value, 0
         case "__int__", ():
             return value, value
-    raise NotImplementedError(name)
+    raise ValueError(name)
 
 
 def unique(items: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hashable]:
@@ -124,7 +124,7 @@ def unique(items: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hash
             return items, items
         case "clear", ():
             return None, frozenset()
-    raise NotImplementedError(name)
+    raise ValueError(name)
 
 
 def bounded(size: int) -> Model:
@@ -149,7 +149,7 @@ def bounded(size: int) -> Model:
                 return len(items), items
             case "clear", ():
                 return None, ()
-        raise NotImplementedError(name)
+        raise ValueError(name)
 
     return model
 
@@ -161,4 +161,4 @@ def bucket(tokens: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Has
     match name, arguments:
         case "admitted", (asked,):
             return tokens >= asked, tokens - asked if tokens >= asked else tokens
-    raise NotImplementedError(name)
+    raise ValueError(name)

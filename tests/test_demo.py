@@ -468,6 +468,20 @@ class TestUrls:
 class TestStdout:
     LITTLE = ("--images", "3", "--outage", "0", "--rate", "100")
 
+    def run(self, environment, folder, *options, stdout, first=()):
+        """
+        Run a little demo with *stdout*.
+        """
+        return subprocess.run(
+            [*first, *DEMO, *self.LITTLE, *options],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=folder,
+            env=environment,
+            timeout=100,
+        )
+
     def test_whoever_reads_may_leave(self, environment, tmp_path):
         """
         If the pipe is closed early, that is no error to talk about.
@@ -475,15 +489,7 @@ class TestStdout:
         reading, writing = os.pipe()
         os.close(reading)
         with os.fdopen(writing, "wb") as pipe:
-            ended = subprocess.run(
-                [*DEMO, *self.LITTLE],
-                stdout=pipe,
-                stderr=subprocess.PIPE,
-                check=False,
-                cwd=tmp_path,
-                env=environment,
-                timeout=100,
-            )
+            ended = self.run(environment, tmp_path, stdout=pipe)
 
         assert (141, b"") == (ended.returncode, ended.stderr)
 
@@ -493,15 +499,7 @@ class TestStdout:
         If what is printed cannot be written, one line says why.
         """
         with Path("/dev/full").open("wb") as full:
-            ended = subprocess.run(
-                [*DEMO, *self.LITTLE],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                check=False,
-                cwd=tmp_path,
-                env=environment,
-                timeout=100,
-            )
+            ended = self.run(environment, tmp_path, stdout=full)
 
         assert (2, b"downloader: No space left on device\n") == (
             ended.returncode,
@@ -512,13 +510,14 @@ class TestStdout:
         """
         If stdout does not know a sign, it is shown as an escape.
         """
-        ended = subprocess.run(
-            [*DEMO, *self.LITTLE, "--picture", "b\u00fcld.svg"],
-            capture_output=True,
-            check=False,
-            cwd=tmp_path,
-            env={**environment, "PYTHONIOENCODING": "ascii"},
-            timeout=100,
+        ascii_only = {**environment, "PYTHONIOENCODING": "ascii"}
+
+        ended = self.run(
+            ascii_only,
+            tmp_path,
+            "--picture",
+            "b\u00fcld.svg",
+            stdout=subprocess.PIPE,
         )
 
         assert 0 == ended.returncode
@@ -528,14 +527,9 @@ class TestStdout:
         """
         If there is no stdout at all, the picture is drawn.
         """
-        ended = subprocess.run(
-            [sys.executable, "-c", NO_STDOUT, *DEMO, *self.LITTLE],
-            stderr=subprocess.PIPE,
-            check=False,
-            cwd=tmp_path,
-            env=environment,
-            timeout=100,
-        )
+        closes_it = [sys.executable, "-c", NO_STDOUT]
+
+        ended = self.run(environment, tmp_path, stdout=None, first=closes_it)
 
         assert 0 == ended.returncode
         assert b"Traceback" not in ended.stderr

@@ -695,6 +695,27 @@ class TestTemplates:
         todo[:] = [lambda: fresh.forget_changes("a")]
         assert 9 == other["k"].settings()["max_waiters"]
 
+    def test_many_keys(self, names, monkeypatch):
+        """
+        If a template has many keys, a load makes a pattern for all of them, not
+        one for each.
+        """
+        from switchgear import _registry
+
+        keyed = names.keyed_limiter("a", burst=2)
+        kept = [keyed[number] for number in range(50)]
+        build, built = _registry.build, []
+
+        def counted(*args):
+            built.append(args)
+            return build(*args)
+
+        monkeypatch.setattr(_registry, "build", counted)
+        names.configure({"limiters": {"a": {"burst": 3}}})
+
+        assert {3} == {limiter.settings()["burst"] for limiter in kept}
+        assert len(built) < 10
+
     def test_a_container_without_a_pattern(self):
         """
         If a container was made by hand, it follows another's settings too.

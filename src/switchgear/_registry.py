@@ -333,8 +333,9 @@ class Registry:
                 if self._layers is after:
                     self._layers = before
             for entry in self._sorted():
-                self._adopt(entry)
-            raise ConfigurationError(problems)
+                # What cannot go back either was changed once more: say so, too.
+                problems += self._adopt(entry)
+            raise ConfigurationError(dict.fromkeys(problems))
 
     def _changes(
         self, kind: str, name: str, before: Layers, after: Layers
@@ -386,14 +387,16 @@ class Registry:
             problems: list[str] = []
             layers, code = self._layers, entry.code
             definition = layers.over(entry.kind, entry.name, code)
-            for thing in entry.things():
-                try:
-                    pattern = build(entry.kind, None, definition)
+            things = entry.things()
+            try:
+                # One for all of them: a template may have a thousand.
+                pattern = build(entry.kind, None, definition) if things else None
+                for thing in things:
                     if isinstance(thing, Keyed):
                         thing._max_keys = definition.get("max_keys", MAX_KEYS)
                     thing._configure_like(pattern, forget=forget)
-                except (TypeError, ValueError) as error:
-                    problems.append(f"{entry.kind}s.{entry.name}: {error}")
+            except (TypeError, ValueError) as error:
+                problems = [f"{entry.kind}s.{entry.name}: {error}"]
             if self._layers is layers and entry.code is code:
                 return problems
 

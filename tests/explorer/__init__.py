@@ -14,7 +14,14 @@ from explorer.failure import (
     EndlessError,
     ScheduleFailed,
 )
-from explorer.search import Coverage, Outcome, Race, explore, replay
+from explorer.search import (
+    Coverage,
+    Outcome,
+    Race,
+    explore,
+    is_at_every_step,
+    replay,
+)
 
 
 __all__ = [
@@ -26,5 +33,6 @@ __all__ = [
     "Race",
     "ScheduleFailed",
     "explore",
+    "is_at_every_step",
     "replay",
 ]

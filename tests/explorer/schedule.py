@@ -33,8 +33,8 @@ class Schedule(NamedTuple):
     digest: int | None = None
 
     def __str__(self) -> str:
-        turns = " ".join(f"{step}>{party}" for step, party in self.turns)
-        return f"{turns} #{self.digest or 0:x}".strip()
+        turns = [f"{step}>{party}" for step, party in self.turns]
+        return " ".join([*turns, f"#{self.digest or 0:x}"])
 
     @classmethod
     def parse(cls, line: str) -> Schedule:

@@ -148,17 +148,36 @@ def explore(
     return coverage
 
 
-def replay(
-    scenario: Callable[[], Race], line: str, *, every_step: bool = True
-) -> Scheduler:
+#: How a schedule's line begins: where its threads stop.
+_EVERY_STEP, _LOCKS = "steps", "locks"
+
+
+def is_at_every_step(line: str) -> bool:
+    """
+    Answer where the threads stop in the schedule that a failure has printed.
+    """
+    where, _, _ = line.partition(" ")
+    if where not in {_EVERY_STEP, _LOCKS}:
+        msg = f"a schedule begins with {_EVERY_STEP} or {_LOCKS}, not {line!r}"
+        raise ValueError(msg)
+    return where == _EVERY_STEP
+
+
+def replay(scenario: Callable[[], Race], line: str) -> Scheduler:
     """
     Run the one schedule that a failure has printed.
+
+    Raises:
+        ScheduleFailed: If it breaks something still.
+        DivergedError: If it is the schedule of something else.
+        ValueError: If it is none.
     """
+    every_step = is_at_every_step(line)
     with stand_ins(), _no_collection(), stops() if every_step else nullcontext():
         _check_sameness(scenario, every_step=every_step)
         return _run(
             scenario,
-            Schedule.parse(line),
+            Schedule.parse(line.partition(" ")[2]),
             every_step=every_step,
             note_preemptions=False,
         )
@@ -188,11 +207,14 @@ def _run(
         except DivergedError as error:
             failure = error
         except BaseException as error:
-            text = _report(scenario.__name__, schedule, scheduler, error)
-            failure = ScheduleFailed(text)
+            where = _EVERY_STEP if every_step else _LOCKS
+            line = f"{where} {schedule}"
+            failure = ScheduleFailed(_report(scenario.__name__, line, scheduler, error))
             failure.__cause__ = error
         if not scheduler.is_cold:
             break
+    else:
+        failure = DivergedError("there is new code in every run")
     if failure is not None:
         raise failure
     return scheduler
@@ -220,16 +242,14 @@ def _check_sameness(scenario: Callable[[], Race], *, every_step: bool) -> None:
         raise DivergedError(msg)
 
 
-def _report(
-    name: str, schedule: Schedule, scheduler: Scheduler, error: BaseException
-) -> str:
+def _report(name: str, line: str, scheduler: Scheduler, error: BaseException) -> str:
     told = "".join(traceback.format_exception_only(error)).strip()
     return "\n".join(
         [
             f"{name}: {told}",
             "who went on, and where the one before was stopped:",
             *(f"    {switch}" for switch in scheduler.switches),
-            f"to see it again, with this Python: SCHEDULE='{schedule}'",
+            f"to see it again, with this Python: SCHEDULE='{line}'",
         ]
     )
 

@@ -71,7 +71,7 @@ class TestProbes:
                     return admitted, (slots - (admitted and not is_closed), is_closed)
                 case "ignored":
                     return True, (slots + (not is_closed), is_closed)
-            raise NotImplementedError(name)
+            raise ValueError(name)
 
         def race():
             breaker, history = opened(), History()

@@ -18,6 +18,7 @@ from explorer import (
     replay,
 )
 from explorer.schedule import Schedule, Turn
+from explorer.scheduler import Scheduler
 
 from switchgear import AtomicCounter, RateLimiter
 from switchgear._instance import Instance
@@ -25,6 +26,14 @@ from switchgear._waiting import ThreadWaiter
 
 
 def passes(outcomes):
+    pass
+
+
+def passes_by():
+    pass
+
+
+def _ignore(scheduler, value):
     pass
 
 
@@ -269,9 +278,9 @@ class TestReplay:
     @pytest.mark.parametrize(
         "line",
         [
-            "2>1 #123",  # another way leads there
-            "2>0 #0",  # that thread goes on anyway
-            "900>1 #0",  # there is no such step
+            "steps 2>1 #123",  # another way leads there
+            "steps 2>0 #0",  # that thread goes on anyway
+            "steps 900>1 #0",  # there is no such step
         ],
     )
     def test_of_another_program(self, line):
@@ -295,3 +304,40 @@ class TestReplay:
         assert "3>1 41>0 #ab" == str(schedule)
         assert schedule == Schedule.parse(str(schedule))
         assert Schedule() == Schedule.parse(str(Schedule()))
+
+    def test_no_schedule(self):
+        """
+        If a line does not say where threads stop, an error says so.
+        """
+        with pytest.raises(ValueError, match="begins with steps or locks"):
+            replay(None, "2>1 #123")
+
+    def test_new_code_in_every_run(self, monkeypatch):
+        """
+        If every run leads through code that was never run before, nothing can be
+        said, and an error says so.
+        """
+        cold = property(lambda _: True, _ignore)
+        monkeypatch.setattr(Scheduler, "is_cold", cold, raising=False)
+
+        with pytest.raises(DivergedError, match="new code"):
+            explore(lambda: Race([passes_by], passes))
+
+    @pytest.mark.parametrize("every_step", [True, False])
+    def test_of_either_kind(self, every_step):
+        """
+        If threads stopped at locks alone, or at every step, the line says so, and
+        the schedule is seen again.
+        """
+
+        def race():
+            waiter = ThreadWaiter()
+            return Race([waiter._baton.acquire, passes_by], passes)
+
+        with pytest.raises(ScheduleFailed, match="nobody can go on") as failed:
+            explore(race, every_step=every_step)
+        line = str(failed.value).partition("SCHEDULE='")[2].rstrip("'")
+
+        assert line.startswith("steps " if every_step else "locks ")
+        with pytest.raises(ScheduleFailed, match="nobody can go on"):
+            replay(race, line)

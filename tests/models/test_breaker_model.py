@@ -11,27 +11,17 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
 )
 
 from models.naive_breaker import NaiveBreaker
+from models.told_clock import ToldClock
 from switchgear import CircuitBreaker
 
 
 SECOND = 10**9
-
-
-class Clock:
-    """
-    Tell the time it is told.
-    """
-
-    def __init__(self):
-        self.reading = 0
-
-    def monotonic_ns(self):
-        return self.reading
 
 
 class Beside(RuleBasedStateMachine):
@@ -43,7 +33,7 @@ class Beside(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.clock = Clock()
+        self.clock = ToldClock()
         self.breaker = CircuitBreaker(
             threshold=2,
             cooldown=3,
@@ -54,7 +44,6 @@ class Beside(RuleBasedStateMachine):
             clock=self.clock,
         )
         self.naive = NaiveBreaker(2, 3 * SECOND, 2, 2)
-        self.seen = 0
         self.is_operated = False
 
     @initialize(
@@ -70,10 +59,9 @@ class Beside(RuleBasedStateMachine):
 
     def look(self):
         """
-        Both look at the clock. One that stepped back stood still.
+        Both look at the clock.
         """
-        self.naive.now += max(0, self.clock.reading - self.seen)
-        self.seen = self.clock.reading
+        self.naive.now += self.clock.passed()
 
     @rule(seconds=st.sampled_from([-5, -1, 0, 1, 1, 2, 3, 10]))
     def pass_time(self, seconds):
@@ -84,13 +72,11 @@ class Beside(RuleBasedStateMachine):
         self.look()
         permit, ticket = self.breaker.try_acquire(), self.naive.ask()
         assert bool(permit) == (ticket is not None)
-        return permit, ticket
+        return multiple() if ticket is None else (permit, ticket)
 
     @rule(pair=tickets, outcome=st.sampled_from(["success", "failure", "ignored"]))
     def report(self, pair, outcome):
         permit, ticket = pair
-        if ticket is None:
-            return
         self.look()
         {
             "success": permit.success,
