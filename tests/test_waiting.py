@@ -14,6 +14,7 @@ from parties import PATIENCE, Party, queued, soon_enough, until
 from switchgear import RateLimiter, _waiting
 from switchgear.errors import BurstExceeded, RateLimitExceeded
 from switchgear.events import RateLimitWaited
+from switchgear.testing import ManualClock
 
 
 class Stopped:
@@ -348,12 +349,12 @@ class TestOperating:
 
     def test_a_faster_rate_lets_sleepers_go(self):
         """
-        If the rate is raised from one per ten seconds to 20 per second, four
+        If the rate is raised from one per hundred seconds to 20 per second, four
         sleepers go at once, in order, 50 ms apart.
         """
 
         def measure():
-            limiter = RateLimiter(0.1)
+            limiter = RateLimiter(0.01)
             limiter.wait()
             seen = []
             limiter.subscribe(lambda event: seen.append(event.at), RateLimitWaited)
@@ -618,6 +619,40 @@ class TestClocks:
             limiter.wait()
 
         assert 3 == limiter.snapshot().admitted
+
+    def test_moved_by_others_before_the_timer_is_set(self):
+        """
+        If a thread is slow to set its timer, those who come after it set it:
+        whoever moves the clock does not move it past the turn.
+        """
+        arrived, go, slow = threading.Event(), threading.Event(), []
+
+        class Clock(ManualClock):
+            def call_at(self, when_ns, wake):
+                if threading.get_ident() in slow:
+                    arrived.set()
+                    assert go.wait(PATIENCE)
+                return super().call_at(when_ns, wake)
+
+        clock, waited = Clock(), []
+        limiter = RateLimiter(1.0, clock=clock)
+        limiter.subscribe(lambda event: waited.append(event.waited), RateLimitWaited)
+        limiter.wait()
+
+        def wait_slowly():
+            slow.append(threading.get_ident())
+            limiter.wait()
+
+        first = Party(wait_slowly)
+        assert arrived.wait(PATIENCE)
+        second = Party(limiter.wait)
+        clock.wait_for_sleepers(2)
+        clock.advance(2.0)
+
+        second.outcome()
+        go.set()
+        first.outcome()
+        assert [1.0, 2.0] == waited
 
     def test_several_may_ring_at_once(self):
         """

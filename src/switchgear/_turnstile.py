@@ -134,7 +134,7 @@ class Turnstile(Instance):
                 finally:
                     # Also when refused: a place may have been given up for it.
                     woken += self._serve(now)
-                    nudged = self._overslept()
+                    nudged = self._overslept(looker)
                     self._clear_the_way(now)
         finally:
             self._tell(woken, nudged)
@@ -239,19 +239,22 @@ class Turnstile(Instance):
             overdue = now - self._queue.turn_of(first)
             looker.vigilant = looker.vigilant or overdue > SLACK
 
-    def _overslept(self) -> Place | None:
+    def _overslept(self, looker: Place | None) -> Place | None:
         """
-        Return who is next if its timer is set too late.
+        Return who is next if its timer is set too late, and it does not just look.
         """
         front = self._queue.front()
         if front is None:
             return None
         place, turn = front
-        sight = place.waiter.sight
-        late = sight.alarm_at > turn
+        if place is looker:
+            return None
         if isinstance(place.waiter, ClockWaiter):
+            armed = place.waiter.armed
             # Its timer is set in the clock's time, and that was moved back.
-            late = late or sight.reading - sight.now != self._epoch
+            late = armed.alarm_at > turn or armed.reading - armed.now != self._epoch
+        else:
+            late = place.waiter.sight.alarm_at > turn
         return place if late else None
 
     def _tell(self, woken: list[Place], nudged: Place | None) -> None:
@@ -318,6 +321,13 @@ class Turnstile(Instance):
                 self._queue.undo(now, place)
 
         self._visit(act)
+
+    def _arm(self, waiter: ClockWaiter, sight: Sight) -> bool:
+        with self._lock:
+            if waiter.sight is not sight or waiter.armed is sight:
+                return False
+            waiter.armed = sight
+            return True
 
     def _dismiss(self, crew: Crew) -> None:
         with self._lock:

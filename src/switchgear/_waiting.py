@@ -95,6 +95,14 @@ if TYPE_CHECKING:
             """
             ...
 
+        def _arm(self, waiter: ClockWaiter, sight: Sight) -> bool:
+            """
+            Note that a timer of *waiter* is set by *sight*, if that is its last.
+
+            Returns False if it has looked again since, or that was noted before.
+            """
+            ...
+
     class Waiter(Protocol):
         """
         Be woken: the party that waits on a place.
@@ -205,17 +213,20 @@ class ClockWaiter:
     The queue is then served by whoever moves the clock, at the very moment.
     """
 
-    __slots__ = ("_clock", "_desk", "_handles", "inner", "sight")
+    __slots__ = ("_clock", "_desk", "_handles", "armed", "inner", "sight")
 
     def __init__(
         self, inner: ThreadWaiter | TaskWaiter, desk: Desk, clock: TimerClock
     ) -> None:
         self.sight = NOTHING
+        #: The sight by which a timer is set. Others may move the clock between
+        #: a look and the timer: until it is set they have to know better.
+        self.armed = NOTHING
         self.inner = inner
         self._desk = desk
         self._clock = clock
-        #: One, or more for a moment: several may ring at once.
-        self._handles: deque[TimerHandle] = deque()
+        #: One, or more for a moment: several threads may set it at once.
+        self._handles: list[TimerHandle] = []
 
     def wake(self, place: Place) -> bool:
         """
@@ -231,15 +242,28 @@ class ClockWaiter:
         self.ring(place)
         return True
 
+    def begin(self, place: Place) -> None:
+        """
+        Set the timer, unless that was done on the way in.
+        """
+        if self.armed is not self.sight:
+            self.ring(place)
+
     def ring(self, place: Place) -> None:
         """
         Look at the queue for *place*, and again when it says.
         """
-        while left := self._desk._look(place):  # noqa: SLF001 -- its protocol
-            rings_at = self.sight.reading + left
-            self.cancel()
+        while self._desk._look(place):  # noqa: SLF001 -- its protocol
+            before = self._handles.copy()
+            sight = self.sight
+            rings_at = sight.reading + sight.alarm_at - sight.now
             ring = partial(self.ring, place)
             self._handles.append(self._clock.call_at(rings_at, ring))
+            # Not if another thread looked meanwhile: its timer may be the sooner.
+            if not self._desk._arm(self, sight):  # noqa: SLF001 -- its protocol
+                continue
+            # Only now: there was always one.
+            self._cancel(before)
             # Somebody may have moved the clock past that moment, or decided on
             # the place and cancelled what was set before.
             moved = self._clock.monotonic_ns() >= rings_at
@@ -258,9 +282,16 @@ class ClockWaiter:
         """
         Let the clock forget the call.
         """
-        with suppress(IndexError):
-            while True:
-                self._handles.pop().cancel()
+        self._cancel(self._handles.copy())
+
+    def _cancel(self, handles: list[TimerHandle]) -> None:
+        for handle in handles:
+            try:
+                self._handles.remove(handle)
+            except ValueError:
+                # Another thread is doing the same.
+                continue
+            handle.cancel()
 
 
 class Crew:
@@ -448,7 +479,7 @@ def wait_in_thread(
         left = enter(place)
         if isinstance(waiter, ClockWaiter):
             if left:
-                waiter.ring(place)
+                waiter.begin(place)
             while place.status is Status.QUEUED:
                 waiter.rest()
             return
@@ -481,7 +512,7 @@ async def wait_in_loop(
         if not enter(place):
             return
         if isinstance(waiter, ClockWaiter):
-            waiter.ring(place)
+            waiter.begin(place)
         else:
             if place.deadline != NEVER:
                 deadline = Deadline(desk, place, crew.loop)

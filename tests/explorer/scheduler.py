@@ -319,6 +319,27 @@ class Scheduler:
             self._next(party).baton.release()
 
 
+class _Condition:
+    """
+    Stand in the way until something is true.
+    """
+
+    def __init__(self, is_true: Callable[[], bool]) -> None:
+        self.is_free = is_true
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """
+    Let the other threads go on until something is true.
+    """
+    scheduler = Scheduler.current
+    party = None if scheduler is None else scheduler.me()
+    assert scheduler is not None, "only threads of a race wait"
+    assert party is not None, "only threads of a race wait"
+    while not is_true():
+        scheduler.block(party, _Condition(is_true))
+
+
 def _place(frame: FrameType | None = None) -> str:
     """
     Say where a thread stands, as seen by somebody who reads the package.

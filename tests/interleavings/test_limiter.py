@@ -5,12 +5,17 @@ import asyncio
 import pytest
 
 from explorer import Race
+from explorer.clocks import MovedClock
 from explorer.loops import in_loop
 from explorer.stand_ins import ScheduledTime
 from linearizability import History, bucket
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
 from switchgear._waiting import ThreadWaiter
+from switchgear.events import RateLimitWaited
+
+
+SECOND = 10**9
 
 
 def elapsed():
@@ -294,6 +299,68 @@ class TestReserve:
             )
 
         explored(race, every_step=False, limit=150)
+
+
+class TestClocks:
+    @pytest.mark.parametrize("every_step", [True, False])
+    def test_moved_from_timer_to_timer(self, explored, every_step):
+        """
+        If a clock is moved as soon as a timer is set, no turn is missed: those
+        behind are not delayed by who is slow to set a timer.
+        """
+
+        def race():
+            clock, done = MovedClock(), []
+            limiter = RateLimiter(1, burst=1, clock=clock)
+            limiter.try_acquire()
+            began = clock.now_ns
+
+            def wait():
+                limiter.wait()
+                done.append(clock.now_ns)
+
+            def move():
+                clock.jump_on(lambda: len(done) == 2)
+
+            def check(outcomes):
+                assert 2 * SECOND == clock.now_ns - began
+                assert [] == clock.timers
+                nobody_is_left(limiter, 3)
+
+            return Race([wait, wait, move], check)
+
+        explored(race, every_step=every_step, limit=150)
+
+    def test_set_anew_by_several(self, explored):
+        """
+        If the turn comes nearer while a thread sets its timer, it is admitted at
+        the nearer one.
+        """
+
+        def race():
+            clock, done, waited = MovedClock(), [], []
+            limiter = RateLimiter(0.25, burst=1, clock=clock)
+            limiter.subscribe(
+                lambda event: waited.append(event.waited), RateLimitWaited
+            )
+            limiter.try_acquire()
+
+            def wait():
+                limiter.wait()
+                done.append(True)
+
+            def hurry():
+                limiter.reconfigure(calls_per_second=1)
+                clock.jump_on(lambda: bool(done))
+
+            def check(outcomes):
+                assert waited in ([], [1.0])
+                assert [] == clock.timers
+                nobody_is_left(limiter, 2)
+
+            return Race([wait, hurry], check)
+
+        explored(race, limit=150)
 
 
 class TestLoops:
