@@ -37,7 +37,7 @@ imports: install ## Check that imports go one way
 	@$(bin)/lint-imports --no-logo
 
 test: ## Run the tests on every Python >= 3.11 that is found
-	@tools/test-everywhere "$(PYTHON)" $(ARGS)
+	@"$(PYTHON)" tools/test_everywhere.py "$(PYTHON)" $(ARGS)
 
 cov: install ## Run the tests once more, demanding 100 % branch coverage
 	@$(bin)/coverage erase

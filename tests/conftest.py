@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import sysconfig
 import traceback
 import warnings
 
@@ -15,6 +17,15 @@ from switchgear.testing import ManualClock
 
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """
+    Say whether the GIL was off, where it can be: an extension may turn it on.
+    """
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        gil = "on" if sys._is_gil_enabled() else "off"
+        terminalreporter.line(f"GIL: {gil}")
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import os
 import sys
 import threading
 
-from _thread import allocate_lock, get_ident, start_new_thread
+from _thread import allocate_lock, get_ident
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
+from explorer import workers
 from explorer.failure import DeadlockError, DivergedError, EndlessError
 
 
@@ -138,17 +140,21 @@ class Scheduler:
         """
         Scheduler.current = self
         try:
-            for party in self.parties:
-                start_new_thread(self._live, (party,))
+            for party, worker in zip(
+                self.parties, workers.crew(len(self.parties)), strict=True
+            ):
+                worker.give(partial(self._live, party))
             first = self._next(None)
             self.switches.append(f"{first.number} begins")
             first.baton.release()
             if not self._over.acquire(timeout=PATIENCE):
+                workers.abandon()
                 msg = "a thread is blocked by something that is not scheduled"
                 raise DeadlockError(msg)
         finally:
             Scheduler.current = None
         if self._problem is not None:
+            workers.abandon()
             raise self._problem
         if self._turns:
             msg = f"the run ended before step {self._turns[-1].step}"

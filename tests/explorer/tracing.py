@@ -9,7 +9,9 @@ theirs, some code is told of no steps any more.
 from __future__ import annotations
 
 import sys
+import sysconfig
 
+from _thread import get_ident
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +24,24 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 
-#: The code of the package that was run so far. The first run of each is not
-#: told of all its steps: what came of it is not gone by.
-_seen: set[CodeType] = set()
+#: Whether threads have bytecode of their own.
+IS_FREE = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+#: The code of the package that was run so far; where threads have bytecode of
+#: their own, in which. The first run of each is not told of all its steps: what
+#: came of it is not gone by.
+_seen: set[tuple[CodeType, int]] = set()
 
 
 def _is_ours(code: CodeType) -> bool:
     if not offsets(code):
         return False
     scheduler = Scheduler.current
-    if code not in _seen and scheduler is not None and scheduler.me() is not None:
-        _seen.add(code)
-        scheduler.is_cold = True
+    if scheduler is not None and scheduler.me() is not None:
+        seen = (code, get_ident() if IS_FREE else 0)
+        if seen not in _seen:
+            _seen.add(seen)
+            scheduler.is_cold = True
     return True
 
 
@@ -59,13 +67,13 @@ if sys.version_info >= (3, 12):
         monitoring.register_callback(_TOOL, _EVENTS.PY_START, _begin)
         monitoring.register_callback(_TOOL, _EVENTS.INSTRUCTION, _stop)
         monitoring.set_events(_TOOL, _EVENTS.PY_START)
-        for code in _seen:
+        for code, _ in _seen:
             monitoring.set_local_events(_TOOL, code, _EVENTS.INSTRUCTION)
         monitoring.restart_events()
         try:
             yield
         finally:
-            for code in _seen:
+            for code, _ in _seen:
                 monitoring.set_local_events(_TOOL, code, 0)
             monitoring.set_events(_TOOL, 0)
             monitoring.free_tool_id(_TOOL)
@@ -83,6 +91,8 @@ if sys.version_info >= (3, 12):
             return None
         if _is_ours(code):
             sys.monitoring.set_local_events(_TOOL, code, _EVENTS.INSTRUCTION)
+            if IS_FREE:
+                return None
         return sys.monitoring.DISABLE
 
 else:
