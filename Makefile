@@ -12,7 +12,7 @@ bin := .venv/bin
 ours := src tests tools benchmarks $(wildcard examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types imports test cov demo bench docs dist prove check clean
+.PHONY: help install fmt lint types imports test cov stress demo bench docs dist prove check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ cov: install ## Run the tests once more, demanding 100 % branch coverage
 	@$(bin)/coverage run -m pytest -q $(ARGS)
 	@$(bin)/coverage combine --quiet
 	@$(bin)/coverage report
+
+stress: install ## Hammer shared objects from everywhere at once, for a minute
+	@$(bin)/python tests/stress/stress_shared.py $(ARGS)
 
 demo: install ## Download images from real servers on this machine, about 20 s
 	@$(bin)/python examples/downloader $(ARGS)

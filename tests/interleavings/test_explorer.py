@@ -270,7 +270,7 @@ class TestSearch:
             counter = AtomicCounter()
             return Race([counter.increment] * (next(runs) + 1), passes)
 
-        with pytest.raises(DivergedError, match="another way each|new code in every"):
+        with pytest.raises(DivergedError, match=r"another way each|new code in every"):
             explore(race)
 
 

@@ -1,0 +1,3 @@
+"""
+Programs that hammer shared objects; pytest does not collect them.
+"""
