@@ -7,7 +7,11 @@ import sys
 
 from pathlib import Path
 
-from stress.stress_shared import is_possible
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+from stress.stress_shared import most_at_once
 
 
 SCRIPT = Path(__file__).parent / "stress" / "stress_shared.py"
@@ -48,25 +52,26 @@ class TestStress:
         assert "This proves nothing: no operations, no collisions" in done.stdout
 
 
-class TestIsPossible:
-    def test_what_a_bucket_could_have_done(self):
+class TestMostAtOnce:
+    @given(
+        st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12),
+        st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+    )
+    def test_like_counting_each_window(self, pairs, rate):
         """
-        If every call can have been admitted at some moment of its span, it is
-        possible: the burst at once, the others at their turns.
+        If the spans within every window are counted one by one, the largest
+        count, less the rate, is the same.
         """
-        at_once = [(0, 1)] * 5
-        later = [(0, SECOND), (0, 2 * SECOND)]
+        spans = [(min(one), max(one)) for one in pairs]
+        windows = [(begin, end) for begin, _ in spans for _, end in spans]
 
-        assert is_possible([], 1, 5)
-        assert is_possible(at_once + later, 1, 5)
+        counts = [
+            (sum(begin <= b and e <= end for b, e in spans), end - begin)
+            for begin, end in windows
+        ]
+        expected = max(
+            (count - rate * length for count, length in counts if count), default=0.0
+        )
 
-    def test_what_none_could(self):
-        """
-        If more calls were admitted within some window than its length allows, it
-        is not possible, whatever was before and after.
-        """
-        window = [(10 * SECOND, 11 * SECOND)]
-
-        assert is_possible([(0, 1), *window * 6], 1, 5)
-        assert not is_possible([(0, 1), *window * 7, (99 * SECOND, 100 * SECOND)], 1, 5)
-        assert not is_possible([(0, 1)] * 6, 1, 5)
+        in_nanoseconds = [(begin * SECOND, end * SECOND) for begin, end in spans]
+        assert expected == pytest.approx(most_at_once(in_nanoseconds, rate))
