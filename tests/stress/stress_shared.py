@@ -48,13 +48,18 @@ SLOTS = 2
 #: How long whatever is left at the end may take, in seconds.
 PATIENCE = 30.0
 
+#: Whether nothing can come between taking a lock and the block it is held in.
+#: In 3.14 an exception can, and the lock is never released:
+#: https://github.com/python/cpython/issues/148874
+IS_WITH_SAFE = sys.version_info[:2] != (3, 14)
+
 #: What a run must have had to prove anything.
 KINDS = (
     "operations",
     "collisions",
     "cancels",
     "timeouts",
-    "interruptions",
+    *(["interruptions"] if IS_WITH_SAFE else []),
     "signals",
     "forks",
 )
@@ -305,7 +310,8 @@ class Stress:
         """
         work = [self.count] * 2 + [self.add] * 2 + [self.ask] + [self.wait] * 2
         work += [self.call] * 2 + [self.guard] * 2 + [self.look_up] * 2
-        work += [self.configure, self.throw] + [self.run_loop] * 2
+        work += [self.configure] + [self.run_loop] * 2
+        work += [self.throw] if IS_WITH_SAFE else []
         threads = [Party(self, act) for act in work]
         self.victims = [Party(self, act) for act in (self.wait, self.guard, self.ask)]
         before = signal.signal(signal.SIGALRM, self.handle)
