@@ -62,7 +62,9 @@ docs: install ## Build the documentation into build/docs, warnings are errors
 dist: install ## Build wheel and sdist, test the wheel in an empty environment
 	@tools/test-dist "$(PYTHON)" $(ARGS)
 
-prove: install ## See every deliberate breakage turn its test red
+prove: install ## See every deliberate breakage turn its test red; list what else was tried
+	@$(if $(ARGS),,$(bin)/python -m pytest -v tests/interleavings tests/models)
+	@$(if $(ARGS),,$(bin)/python tests/stress/stress_shared.py)
 	@$(bin)/python tools/prove.py $(ARGS)
 
 check: lint types imports docs cov dist ## All checks: also documentation, coverage, wheel

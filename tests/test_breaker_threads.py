@@ -305,6 +305,7 @@ def at_call(nth, act):
             event in {"call", "c_return"}
             and code.co_filename.startswith(PACKAGE)
             and code.co_name != "<genexpr>"
+            and (IS_WITH_SAFE or getattr(argument, "__name__", "") != "__enter__")
         ):
             moments.append(code.co_name)
             if len(moments) == nth + 1:

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,6 +256,17 @@ class Prover:
                 pool.shutdown(cancel_futures=True)
 
 
+def kind_of(verdict: Verdict) -> str:
+    """
+    Say what sort of check caught a breakage, by where its test lives.
+    """
+    if "tests/interleavings" in verdict.detail:
+        return "schedules"
+    if "tests/models" in verdict.detail:
+        return "models"
+    return "laws" if "TestLaws" in verdict.detail else "tests of one unit"
+
+
 def judge(breakage: Breakage, run: Run) -> tuple[Answer, str]:
     """
     Say what *run* means for *breakage*.
@@ -298,17 +310,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     width = max(len(one.name) for one in breakages)
     counts = dict.fromkeys(Answer, 0)
+    kinds: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="prove-") as workshop:
         prover = Prover(root, Path(workshop))
         verdicts = prover.prove_all(breakages, jobs=options.jobs, limit=options.limit)
         for verdict in verdicts:
             counts[verdict.answer] += 1
+            if verdict.answer is Answer.CAUGHT:
+                kinds[kind_of(verdict)] += 1
             shown = f"{verdict.breakage.name:{width}}  {verdict.answer.value:10}"
             print(f"{shown}  {verdict.detail}", flush=True)
     print(
         f"\n{len(breakages)} breakages: {counts[Answer.CAUGHT]} caught,"
         f" {counts[Answer.SURVIVED]} not caught, {counts[Answer.BROKEN]} broken"
     )
+    if kinds:
+        print("caught by", ", ".join(f"{kind}: {n}" for kind, n in kinds.most_common()))
     return 0 if counts[Answer.CAUGHT] == len(breakages) else 1
 
 
