@@ -12,11 +12,6 @@ import time
 from functools import wraps
 
 
-#: Whether nothing can come between taking a lock and the block it is held in.
-#: In 3.14 an exception can, and the lock is never released:
-#: https://github.com/python/cpython/issues/148874
-IS_WITH_SAFE = sys.version_info[:2] != (3, 14)
-
 #: How long to wait for what is certain to happen, in seconds.
 PATIENCE = 20.0
 

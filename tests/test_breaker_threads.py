@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from stress.stress_shared import IS_WITH_SAFE
+
 import switchgear
 
 from switchgear import (
