@@ -117,6 +117,9 @@ class Party(threading.Thread):
             while self.stress.is_on():
                 self.act(self)
                 self.counts["operations"] += 1
+                if self.counts["operations"] % 50 == 0:
+                    # Or who wakes up would hardly ever get its turn.
+                    time.sleep(0.001)
         except Interruption:
             self.counts["interruptions"] += 1
             raise
@@ -140,6 +143,9 @@ class Stress:
 
     def __init__(self, seconds):
         self.until = time.monotonic() + seconds
+        #: On a busy machine rare things take a while.
+        self.latest = self.until + min(PATIENCE, 10 * seconds)
+        self.parties = []
         self.counter = AtomicCounter()
         self.seen = ThreadSafeSet()
         self.recent = ThreadSafeSet(max_size=50)
@@ -158,7 +164,15 @@ class Stress:
         self.forks = 0
 
     def is_on(self):
-        return time.monotonic() < self.until
+        now = time.monotonic()
+        if now < self.until:
+            return True
+        return now < self.latest and not all(self.counts()[kind] for kind in KINDS)
+
+    def counts(self):
+        counts = sum((one.counts for one in self.parties), Counter())
+        counts["signals"], counts["forks"] = self.handled["signals"], self.forks
+        return counts
 
     # What threads do
 
@@ -314,6 +328,7 @@ class Stress:
         work += [self.throw] if IS_WITH_SAFE else []
         threads = [Party(self, act) for act in work]
         self.victims = [Party(self, act) for act in (self.wait, self.guard, self.ask)]
+        self.parties = [*threads, *self.victims, self.main]
         before = signal.signal(signal.SIGALRM, self.handle)
         signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
         try:
@@ -335,11 +350,8 @@ class Stress:
             thread.join(PATIENCE)
             assert not thread.is_alive(), f"hangs: {thread.act.__name__}"
             assert thread.error is None, thread.error
-        parties = [*threads, *self.victims, self.main]
-        self.check(parties)
-        counts = sum((one.counts for one in parties), Counter())
-        counts["signals"], counts["forks"] = self.handled["signals"], self.forks
-        return counts
+        self.check(self.parties)
+        return self.counts()
 
     # What must hold
 
