@@ -161,6 +161,10 @@ class Stress:
         self.victims = []
         self.handled = Counter()
         self.is_handling = False
+        #: A child drops the other threads' frames, and with them what they held,
+        #: before anybody is told that it is one: what finalisers and signal
+        #: handlers lock then may be locked for ever.
+        self.is_forking = False
         self.forks = 0
 
     def is_on(self):
@@ -275,7 +279,7 @@ class Stress:
         """
         Use everything, from within whatever the main thread is at.
         """
-        if self.is_handling:
+        if self.is_handling or self.is_forking:
             return
         self.is_handling = True
         began = time.monotonic_ns()
@@ -294,7 +298,9 @@ class Stress:
         with warnings.catch_warnings():
             # Python warns of forking with threads; that is what is tried.
             warnings.simplefilter("ignore", DeprecationWarning)
+            self.is_forking = True
             child = os.fork()
+            self.is_forking = False
         if child == 0:
             status = 1
             try:
