@@ -448,6 +448,36 @@ class TestProbeLeases:
         assert before == breaker.snapshot()
         assert 1 == before.ignored
 
+    @pytest.mark.parametrize("first", ["look", "hung", "slow"])
+    def test_a_result_in_time_counts_though_the_circuit_has_reopened(
+        self, make, clock, first
+    ):
+        """
+        If one probe was given up and reopened the circuit, the result of
+        another that is in time is counted, and that of the first is not,
+        whoever comes first, and whether or not anybody has looked in between.
+        """
+        breaker = make(1, 10.0, half_open_probes=2, probe_timeout=5.0)
+        trip(breaker)
+        clock.advance(10)
+        hung = breaker.try_acquire()
+        clock.advance(3)
+        slow = breaker.try_acquire()
+        clock.advance(3)
+        before = breaker.snapshot()
+
+        if first == "look":
+            assert breaker.is_open
+        if first == "hung":
+            assert hung.failure() is False
+        assert slow.failure() is True
+        assert hung.failure() is False
+
+        assert OPEN is state(breaker)
+        assert 1 == breaker.snapshot().failed - before.failed
+        assert 1 == breaker.snapshot().ignored
+        assert 1.0 == breaker.snapshot().since
+
     def test_a_probe_has_a_cooldown_of_time_by_default(self, make, clock):
         """
         If *probe_timeout* is not given, it is the cooldown.

@@ -8,14 +8,12 @@ import os
 
 import pytest
 
+from depth import DEPTH
 from explorer import explore, is_at_every_step, replay
 
 
 #: What a failure printed: the one schedule to run.
 SCHEDULE = os.environ.get("SCHEDULE")
-
-#: How many times as many schedules as usual where all are too many.
-DEPTH = int(os.environ.get("DEPTH", "1"))
 
 COVERED = pytest.StashKey()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+from depth import DEPTH
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -145,4 +146,6 @@ class Beside(RuleBasedStateMachine):
 
 
 TestBeside = Beside.TestCase
-TestBeside.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBeside.settings = settings(
+    max_examples=60 * DEPTH, stateful_step_count=30, deadline=None
+)
