@@ -55,9 +55,9 @@ def demo(environment, folder, into):
     """
     What the demo says when there is little to download.
     """
-    options = ["--images", "60", "--outage", "0.5", "--into", str(into)]
+    options = ["--images", "60", "--rate", "10", "--outage", "0.5"]
     return subprocess.run(
-        [*DEMO, *options, "--record", "run.jsonl"],
+        [*DEMO, *options, "--into", str(into), "--record", "run.jsonl"],
         capture_output=True,
         check=False,
         cwd=folder,
@@ -164,7 +164,7 @@ class TestDemo:
         above its limit, and calls have waited for that.
         """
         for row in rows(demo.stdout).values():
-            assert 20.0 == row["limit"]
+            assert 10.0 == row["limit"]
             # Between decision and call there may be a few milliseconds.
             assert row["rate"] < 1.05 * row["limit"]
             assert row["waits"] > 0
@@ -232,7 +232,7 @@ class TestDemo:
         picture = ET.parse(folder / "timeline.svg").getroot()  # noqa: S314 -- ours
 
         words = {element.text for element in picture.iter() if element.text}
-        assert {*HOSTS, "20 calls", "open", "limit 20/s"} <= words
+        assert {*HOSTS, "20 calls", "open", "limit 10/s"} <= words
         assert "60 of 60 images arrived." in " ".join(words)
 
     def test_the_picture_can_be_drawn_again(self, demo, folder, run, tmp_path):
