@@ -69,7 +69,10 @@ HAPPENINGS = st.lists(
     st.tuples(
         st.integers(0, 30) | st.sampled_from([50, 99, 100, 101, 150, 1000]),
         st.sampled_from(
-            ["ask", "ask", "look", "report", "report", "report", "unasked", "trip"]
+            [
+                *("ask", "ask", "look", "report", "report", "report"),
+                *("unasked", "trip", "recover"),
+            ]
         ),
         st.sampled_from(Outcome),
         st.integers(0, 50),
@@ -103,6 +106,7 @@ class World:
         step, answer = core.admit(self.policy, self.circuit, self.now_ns, self.chance)
         self.take(step)
         if answer.admitted:
+            assert answer.generation == self.circuit.generation
             self.calls.append((answer.generation, answer.lease, self.now_ns))
         return answer
 
@@ -134,6 +138,11 @@ class World:
                 self.report(FAILURE)
             self.now_ns = max(self.now_ns, self.circuit.due_ns)
             self.look()
+        elif what == "recover":
+            self.now_ns = max(self.now_ns, self.circuit.due_ns)
+            for _ in range(self.policy.successes_to_close):
+                if self.ask().admitted:
+                    self.report(SUCCESS, self.calls[-1])
         elif what == "unasked":
             self.report(FAILURE if outcome is IGNORED else outcome)
         elif self.calls:
@@ -219,6 +228,48 @@ class TestLaws:
             world.happen(*happening)
 
             assert 1 + len(world.transitions) == world.circuit.generation
+
+    @given(policy=POLICIES, happenings=HAPPENINGS, chance=CHANCES)
+    def test_it_stays_open_for_a_cooldown(self, policy, happenings, chance):
+        """
+        If it opened, for whatever reason, it is open for a cooldown that has
+        grown with the times it reopened in a row, and has its share of chance.
+        """
+        world = World(policy, chance)
+
+        for happening in happenings:
+            before = world.circuit
+            world.transitions = []
+            world.happen(*happening)
+            reopened = before.reopened
+            for one in world.transitions:
+                if one.to_phase is CLOSED:
+                    reopened = 0
+                elif one.to_phase is OPEN:
+                    reopened = reopened + 1 if one.from_phase is HALF_OPEN else 0
+                    length = core.cooldown_ns(policy, reopened, chance)
+                    assert one.at_ns + length == one.due_ns
+
+    @given(policy=POLICIES, happenings=HAPPENINGS, chance=CHANCES)
+    def test_looking_answers_what_asking_would(self, policy, happenings, chance):
+        """
+        If somebody looks, the answer is that of asking, and the same steps are
+        made; but no lease is taken.
+        """
+        world = World(policy, chance)
+
+        for happening in happenings:
+            world.happen(*happening)
+            told = policy, world.circuit, world.now_ns, chance
+            looked, answer = core.look(*told)
+            asked, expected = core.admit(*told)
+
+            assert answer.admitted is expected.admitted
+            assert answer.retry_ns == (expected.retry_ns or 0)
+            assert answer.lease is None
+            assert looked == core.due(*told)
+            assert looked.transitions == asked.transitions
+            assert looked.expired == asked.expired
 
     @given(
         threshold=st.none() | st.integers(1, 4),

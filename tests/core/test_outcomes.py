@@ -56,6 +56,18 @@ class TestOfException:
 
         assert judge.of_exception(error) is IGNORED
 
+    def test_it_says_what_it_was_made_of(self):
+        """
+        If another is to differ in one thing, the others can be asked for.
+        """
+        judge = Judge(
+            failure_on=OSError, ignore=(KeyError, callable), failure_when=callable
+        )
+
+        assert OSError is judge.failure_on
+        assert (KeyError, callable) == judge.ignore
+        assert callable is judge.failure_when
+
     def test_ignore_goes_before_failure_on(self):
         """
         If both match, the exception is ignored.

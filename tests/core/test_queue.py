@@ -859,6 +859,34 @@ class TestSettle:
 
         assert 2 == queue.available(0)
 
+    def test_undo_after_settling_before_the_turn(self):
+        """
+        If it was settled before its turn, it costs what it was charged then.
+        """
+        queue = drained(Rate(1, burst=5))
+        place = enter(queue, 0, 4)
+        queue.settle(0, place, 2)
+        queue.serve(2 * SECOND)
+        queue.undo(2 * SECOND, place)
+
+        assert 0 == queue.available(2 * SECOND)
+
+    @pytest.mark.parametrize("leaves", [False, True])
+    def test_of_one_that_is_not_first_moves_nobody_ahead(self, leaves):
+        """
+        If somebody in the queue settles or leaves late, the turn of those
+        ahead, which has come meanwhile, stays when it was.
+        """
+        queue = drained(Rate(1, burst=3))
+        ahead, behind = enter(queue, 0), enter(queue, 0, 2)
+        if leaves:
+            queue.leave(5 * SECOND, behind)
+        else:
+            queue.settle(5 * SECOND, behind, 1)
+        queue.serve(5 * SECOND)
+
+        assert SECOND == ahead.turned
+
 
 class TestGiveBack:
     """
@@ -979,21 +1007,64 @@ class TestGiveBack:
 
         assert 0 == queue.available(3 * SECOND)
 
-    @pytest.mark.parametrize("first", [0, 1])
-    def test_returns_count_for_those_that_follow(self, first):
+    def test_what_overflowed_after_its_turn_is_lost(self):
         """
-        If two bookings go back, in either order, the bucket is as full as if
-        neither had been made: what would have overflowed then is lost.
+        If it queued for its tokens, what would have overflowed after its turn
+        does not come back either.
+        """
+        queue = drained(Rate(1, burst=3))
+        place = enter(queue, 0, 2)
+        queue.serve(2 * SECOND)
+
+        assert queue.take(6 * SECOND, 3)
+
+        queue.undo(6 * SECOND, place)
+
+        assert 0 == queue.available(6 * SECOND)
+
+    def test_what_overflowed_since_another_queued_is_lost(self):
+        """
+        If another queued and was granted since, what would have overflowed
+        after that does not come back.
         """
         queue = queue_of(Rate(1, burst=3))
-        places = [booked(queue, 0, 1), booked(queue, 0, 1)]
+        place = booked(queue, 0, 1)
+        queue.take(0, 2)
+        other = enter(queue, 0, 1)
+        queue.serve(SECOND)
 
-        assert queue.take(10 * MS, 1)
+        assert other.status is Status.GRANTED
+        assert queue.take(5 * SECOND, 3)
 
-        queue.undo(10 * MS, places[first])
-        queue.undo(10 * MS, places[1 - first])
+        queue.undo(5 * SECOND, place)
 
-        assert [2] == levels(queue, 10 * MS)
+        assert 0 == queue.available(5 * SECOND)
+
+    @pytest.mark.parametrize("few", [1, 64])
+    @pytest.mark.parametrize("queued", [False, True])
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_returns_count_for_those_that_follow(self, first, queued, few):
+        """
+        If two bookings go back, in either order, the bucket is as full as if
+        neither had been made: what would have overflowed then is lost. They
+        may have queued, and their rooms are not weeded out.
+        """
+        queue, now = queue_of(Rate(1, burst=3)), 10 * MS
+        if queued:
+            queue.take(0, 3)
+            places = [enter(queue, 0, 1), enter(queue, 0, 1)]
+            queue.serve(2 * SECOND)
+            now += 3 * SECOND
+        else:
+            places = [booked(queue, 0, 1), booked(queue, 0, 1)]
+        # After so many, the rooms nobody needs are weeded out.
+        queue._many = few
+        last = booked(queue, now, 1)
+        queue.undo(now, places[first])
+        queue.undo(now, places[1 - first])
+
+        assert [2] == levels(queue, now)
+        assert Status.GRANTED is last.status
 
     def test_returns_count_across_a_reconfiguration(self):
         """
@@ -1157,6 +1228,32 @@ class TestRooms:
 
         assert results[0] == results[1]
 
+    def test_in_ticks_of_the_present(self):
+        """
+        If it is asked by another budget than the newest, which happens to
+        whoever is interrupted by a change of rates, the answer fits.
+        """
+        slow, fast = Bucket(Rate(1, burst=9)), budget_of([Rate(3, burst=9), Rate(2)])
+        room = Room(slow, 2, None)
+
+        assert 2 * slow.cost == room.left_for(slow)
+        assert (2 * fast.lines[0].cost, 0) == room.left_for(fast)
+
+    def test_lowered_by_no_less_than_what_went_back(self):
+        """
+        If something goes back in other ticks, what others lose is rounded up,
+        by one tick.
+        """
+        old, new = Bucket(Rate(7, per=0.3, burst=9)), Bucket(Rate(3, burst=9))
+        room = Room(old, 3, None)
+        room.least = 2 * old.cost
+        given = new.cost + 1
+        exact = Fraction(given * old.cost, new.cost)
+
+        room.lower(new, given)
+
+        assert math.floor(exact) + 1 == 2 * old.cost - room.least
+
     def test_absorbing(self):
         """
         If one room takes the place of the next, it has the lesser of both
@@ -1213,6 +1310,71 @@ class TestRooms:
             queue.serve(second * SECOND)
 
             assert front is queue.front()
+
+    def test_several_buckets_are_remembered(self, monkeypatch):
+        """
+        If many queue for several buckets, each newcomer's turn is found from
+        the one before, not from all of them; grants in time change nothing.
+        """
+        charged = []
+        monkeypatch.setattr(
+            "switchgear._core.queue._charged",
+            lambda budget, state, since, place: (
+                charged.append(place) or budget.charge(state, since, place.asks)
+            ),
+        )
+        queue = drained(Rate(1, burst=3), Rate(2, burst=9))
+        for number in range(1, 101):
+            assert number * SECOND == queue.turn(0, 1)
+
+            enter(queue, 0)
+
+        assert 100 >= len(charged)
+
+        charged.clear()
+        for number in range(1, 51):
+            queue.serve(number * SECOND)
+
+            assert 101 * SECOND == queue.turn(number * SECOND, 1)
+
+        assert 100 >= len(charged)
+
+        charged.clear()
+        late = number * SECOND + SECOND
+        queue.serve(late + SECOND // 2)
+
+        assert 101 * SECOND == queue.turn(late, 1)
+        assert 2 >= len(charged)
+
+    def test_who_attends_is_counted_once(self):
+        """
+        If somebody begins to wait on a place of their own, they are found like
+        those who waited from the start, and like those no longer once they
+        leave.
+        """
+        queue = drained(Rate(1))
+        booked, waiter = enter(queue, 0), object()
+
+        assert queue.attend(0, booked, waiter)
+        assert not queue.attend(0, booked, object())
+        assert waiter is booked.waiter
+
+        other = enter(queue, 0, waiter=object())
+        check(queue)
+        queue.leave(0, booked)
+        check(queue)
+        queue.leave(0, other)
+        check(queue)
+
+    def test_a_turn_that_has_passed_unserved(self):
+        """
+        If the turn of somebody nobody waits for has passed, it was then: a
+        newcomer's turn follows from that, whether or not it was served.
+        """
+        queue = drained(Rate(1, burst=2))
+        enter(queue, 0, 2)
+
+        assert 3 * SECOND == queue.turn(9 * SECOND, 1)
 
 
 class TestReconfigure:
@@ -1324,12 +1486,16 @@ class TestClose:
         """
         queue = drained(Rate(1))
         place = enter(queue, 0, waiter=object())
+        queue.front()
         queue.forget()
         check(queue)
 
         assert not queue.places
         assert SECOND == queue.turn(0, 1)
         assert Status.LEFT is place.status
+
+        enter(queue, 0, waiter=object())
+        check(queue)
 
 
 class TestIdle:

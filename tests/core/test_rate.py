@@ -150,6 +150,7 @@ class TestRate:
         """
         assert Rate(2) == Rate(2.0, per=1, burst=1, counts="tokens")
         assert hash(Rate(2)) == hash(Rate(2.0))
+        assert hash(Rate(2)) != hash(Rate(3))
         assert 4 == len({Rate(1), Rate(1, per=2), Rate(1, burst=2), Rate(3)})
         assert Rate(1) != Rate(1, counts="calls")
         assert Rate(1) != 1

@@ -124,6 +124,33 @@ class TestBucket:
         assert -1 == bucket.tokens(state, SECOND // 2)
         assert 0 == bucket.takeable(state, 0)
 
+    def test_debt_starts_at_full(self):
+        """
+        If a bucket has long been full, what is owed is taken from its burst.
+        """
+        bucket = Bucket(Rate(3, burst=5))
+        state = bucket.owe(bucket.full(0), 60 * SECOND, 7)
+
+        assert -2 == bucket.tokens(state, 60 * SECOND)
+
+    def test_rooms(self):
+        """
+        If one room is taken from another, at least nothing is left.
+        """
+        bucket = Bucket(Rate(3, burst=5))
+
+        assert [2, 0, 0] == [bucket.less(7, 5), bucket.less(5, 5), bucket.less(5, 7)]
+        assert 5 == bucket.least(7, 5) == bucket.least(5, 7)
+
+    def test_the_emptier_state(self):
+        """
+        If one state is later than another, it has less in it.
+        """
+        bucket = Bucket(Rate(3, burst=5))
+
+        assert bucket.full(9) == bucket.later(bucket.full(0), bucket.full(9))
+        assert bucket.full(9) == bucket.later(bucket.full(9), bucket.full(0))
+
     def test_calls_are_charged_one(self):
         """
         If a bucket counts calls, a request costs 1 whatever its tokens, and is
@@ -286,6 +313,33 @@ class TestBuckets:
             line.tokens(one, 2 * SECOND)
             for line, one in zip(budget.lines, state, strict=True)
         )
+
+    def test_the_turn_is_rounded_down(self):
+        """
+        If a turn is within a nanosecond, it is at the beginning of that, in
+        whole ticks however late it is: the bucket it was waited for loses nothing.
+        """
+        slow, other = Rate(3), Rate(7, burst=9)
+        budget = budget_of([slow, other])
+        late = 10**15 * SECOND
+        state = budget.charge(budget.full(late), late, 1)
+
+        after = budget.charge(state, late, 1)
+
+        assert {int} == {type(one) for one in after}
+        assert Bucket(slow).charge(state[0], late, 1) == after[0]
+        turn = late + SECOND // 3
+        assert Bucket(other).charge(state[1], turn, 1) == after[1]
+
+    def test_rooms(self):
+        """
+        If rooms of several are compared or taken from each other, each is.
+        """
+        budget = budget_of([Rate(1), Rate(2), Rate(3)])
+
+        assert (2, 0, 0) == budget.less((7, 5, 5), (5, 5, 7))
+        assert (5, 5, 4) == budget.least((7, 5, 4), (5, 7, 4))
+        assert (7, 7, 4) == budget.later((7, 5, 4), (5, 7, 4))
 
     def test_full_when_all_are(self):
         """

@@ -30,7 +30,9 @@ CALLS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 #: Steps of a time window: how long after the one before, failed, slow.
 TIMED_CALLS = st.lists(
     st.tuples(
-        st.integers(0, 100) | st.integers(0, 10_000), st.booleans(), st.booleans()
+        st.integers(0, 20) | st.integers(0, 400) | st.integers(0, 10_000),
+        st.booleans(),
+        st.booleans(),
     ),
     max_size=60,
 )
@@ -141,10 +143,18 @@ class TestTimeWindow:
 
             assert totals([*before, (failed, slow)]) == books.tally[:3]
 
-    @given(steps=TIMED_CALLS, length=st.sampled_from([320, 640, 160, 970, 33]))
-    def test_another_length_keeps_what_is_recent_enough(self, steps, length):
+    @given(
+        steps=TIMED_CALLS,
+        length=st.sampled_from([320, 640, 160, 970, 33]),
+        idle=st.integers(0, 400),
+        later=st.integers(0, 40),
+    )
+    def test_another_length_keeps_what_is_recent_enough(
+        self, steps, length, idle, later
+    ):
         """
-        If the length changes, calls are kept by when their slice ended.
+        If the length changes, calls are kept, and forgotten later on, by when
+        their slice ended.
         """
         old = TimeLedger(TimeWindow(SLICES * 10e-9))
         new = TimeLedger(TimeWindow(length * 1e-9))
@@ -154,20 +164,52 @@ class TestTimeWindow:
             now_ns += wait_ns
             books = counted(old, books, now_ns, failed, slow)
             calls.append((now_ns, failed, slow))
+        now_ns += idle
 
         adopted = new.adopt(old, books, now_ns)
 
         number = now_ns // own
         kept = [
-            call
+            (min((at_ns // 10 * 10 + 9) // own, number), call)
             for at_ns, *call in calls
             if at_ns // 10 > now_ns // 10 - SLICES
-            and (at_ns // 10 * 10 + 9) // own > number - SLICES
         ]
-        assert (*totals(kept), number) == adopted.tally
-        assert Tally(at=number + SLICES) == new.current(
-            adopted, (number + SLICES) * own
-        )
+        for then in (number, number + later, number + SLICES):
+            left = [call for at, call in kept if at > then - SLICES]
+            assert (*totals(left), then) == new.current(adopted, then * own)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "age", "later", "is_kept"),
+        [
+            # By the old window it is just young enough, or too old.
+            (10, 20, 319, 0, True),
+            (10, 20, 320, 0, False),
+            # By the new one: its slice ended 39 ns after it began.
+            (40, 10, 39, 310, True),
+            (40, 10, 39, 311, False),
+            # It is no younger than now.
+            (40, 10, 0, 319, True),
+            (40, 10, 0, 320, False),
+            (40, 1, 0, 31, True),
+            (40, 1, 0, 32, False),
+            (10, 5, 159, 5, True),
+            (10, 5, 164, 5, False),
+        ],
+    )
+    def test_another_length_at_the_edge(self, old, new, age, later, is_kept):
+        """
+        If a call is at the edge of either window, it counts up to the end of
+        its slice, and no longer than that.
+        """
+        old = TimeLedger(TimeWindow(SLICES * old * 1e-9))
+        new = TimeLedger(TimeWindow(SLICES * new * 1e-9))
+        begun = 4000
+        books = counted(old, old.fresh(begun), begun, True, True)
+
+        adopted = new.adopt(old, books, begun + age)
+
+        tally = new.current(adopted, begun + age + later)
+        assert ((1, 1, 1) if is_kept else (0, 0, 0)) == tally[:3]
 
     def test_it_covers_31_to_all_32_slices(self):
         """
@@ -250,6 +292,7 @@ class TestAdopt:
 
         assert time.fresh(9) == time.adopt(count, full, 9)
         assert count.fresh(9) == count.adopt(time, timed, 9)
+        assert time.fresh(10**10) == time.adopt(count, full, 10**10)
 
 
 class TestLedger:
@@ -297,6 +340,15 @@ class TestBadArguments:
 
 
 class TestValue:
+    @pytest.mark.parametrize("window", [CountWindow(5), TimeWindow(5)])
+    def test_defaults(self, window):
+        """
+        If nothing else is said, half of at least ten calls must fail.
+        """
+        assert 0.5 == window.failure_rate
+        assert 10 == window.minimum_calls
+        assert window.slow_call_rate is None
+
     def test_windows_are_values(self):
         """
         If two windows are described alike, they are equal; none can change.

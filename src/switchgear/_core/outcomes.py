@@ -152,7 +152,7 @@ def _check_predicate(
         raise TypeError(msg)
     # What a coroutine function returns is always true.
     if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(
-        getattr(value, "__call__", None)  # noqa: B004 -- not a callability test
+        value.__call__
     ):
         msg = f"{name} must be no coroutine function: {value!r}"
         raise TypeError(msg)

@@ -585,7 +585,6 @@ class Queue:
                 self._since = now
                 self._plan = None
                 break
-        self._weed(link)
         return [
             place
             for place in list(self.places)
