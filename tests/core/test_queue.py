@@ -823,6 +823,17 @@ class TestSettle:
         assert 3 * SECOND == place.turned
         assert 2 == queue.available(3 * SECOND)
 
+    def test_more_after_a_long_time(self):
+        """
+        If it costs more than booked, and the bucket has long been full, the
+        difference is taken from a full one.
+        """
+        queue = queue_of(Rate(1, burst=5))
+        place = booked(queue, 0, 1)
+        queue.settle(60 * SECOND, place, 4)
+
+        assert 2 == queue.available(60 * SECOND)
+
     def test_gone(self):
         """
         If a place left, it cannot be settled.
@@ -1139,8 +1150,14 @@ class TestRooms:
     What bookings leave behind: nothing.
     """
 
-    def chain(self, queue):
-        return sum(link() is not None for link in queue._links)
+    def chain(self, place):
+        """
+        Return how many rooms the booking of *place* keeps.
+        """
+        room, count = place.room, 0
+        while room is not None:
+            room, count = room.next, count + 1
+        return count
 
     def test_dropped_bookings_are_forgotten(self):
         """
@@ -1152,6 +1169,21 @@ class TestRooms:
 
         assert not queue.bookings()
         assert len(queue._links) <= 64
+
+    def test_dropped_turns_are_forgotten(self):
+        """
+        If one booking stays, and a thousand others queue, come to their turn and
+        are dropped, none is remembered.
+        """
+        queue = drained(Rate(1, burst=10))
+        stays = enter(queue, 0)
+        queue.serve(SECOND)
+        for second in range(2, 1_000):
+            enter(queue, second * SECOND - 1)
+            queue.serve(second * SECOND)
+
+        assert 998 + 1 + 1 == queue.admitted
+        assert self.chain(stays) <= 150
 
     @pytest.mark.parametrize("ends", ["settled", "dropped"])
     def test_one_that_never_ends_does_not_keep_the_others(self, ends):
@@ -1170,7 +1202,7 @@ class TestRooms:
                     queue.settle(second * SECOND, place, 1)
         del place, window
 
-        assert self.chain(queue) <= 150
+        assert self.chain(stays) <= 150
         # At the start it overflowed by nothing but the flow of 10 s.
         before = queue.available(10_000 * SECOND)
         queue.settle(10_000 * SECOND, stays, 0)
@@ -1192,7 +1224,7 @@ class TestRooms:
         for _ in range(300):
             booked(queue, 6 * SECOND, 1)
 
-        assert self.chain(queue) <= 100
+        assert self.chain(stays) <= 100
 
         queue.settle(6 * SECOND, stays, 0)
 
@@ -1461,6 +1493,46 @@ class TestReconfigure:
         queue.undo(0, place)
 
         assert 1 == queue.available(0)
+
+
+class TestEnter:
+    def test_numbered_in_order(self):
+        """
+        If places are put into the queue, they are numbered from one.
+        """
+        queue = drained(Rate(1))
+
+        assert (Status.NEW, 0) == (Place(1).status, Place(1).number)
+        assert [1, 2, 3] == [enter(queue, 0).number for _ in range(3)]
+
+    def test_not_into_another(self):
+        """
+        If it was closed, or has another budget by now, nobody is put into it.
+        """
+        queue, place = drained(Rate(1)), Place(1)
+        before = queue.budget
+        queue.reconfigure(0, Bucket(Rate(2)))
+
+        assert not queue.enter(0, place, before)
+
+        queue.close(0, "")
+
+        assert not queue.enter(0, place, queue.budget)
+        assert Status.NEW is place.status
+        check(queue)
+
+    def test_how_long_they_waited(self):
+        """
+        If waiters are granted, the time they waited is summed up, not that of
+        bookings nobody waited for.
+        """
+        queue = drained(Rate(1))
+        enter(queue, SECOND // 2, waiter=object())
+        queue.serve(SECOND)
+        enter(queue, SECOND)
+        queue.serve(2 * SECOND)
+
+        assert SECOND // 2 == queue.waited
 
 
 class TestClose:
