@@ -12,7 +12,7 @@ bin := .venv/bin
 ours := src tests tools benchmarks $(wildcard examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types imports test cov stress demo bench docs dist prove check clean
+.PHONY: help install fmt lint types imports test cov stress demo bench docs dist prove mutants check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -67,9 +67,13 @@ prove: install ## See every deliberate breakage turn its test red; list what els
 	@$(if $(ARGS),,$(bin)/python tests/stress/stress_shared.py)
 	@$(bin)/python tools/prove.py $(ARGS)
 
+mutants: ## Mutate the code, see that tests notice: an hour or two, goes on if stopped
+	@tools/make-venv .venv-mutants "$(PYTHON)" mutants
+	@.venv-mutants/bin/python tools/mutants.py $(ARGS)
+
 check: lint types imports docs cov dist ## All checks: also documentation, coverage, wheel
 
 clean: ## Remove what the targets made
-	@rm -rf .venv .venv-3.* build dist .coverage .coverage.* .hypothesis
+	@rm -rf .venv .venv-* build dist .coverage .coverage.* .hypothesis
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

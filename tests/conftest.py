@@ -13,10 +13,22 @@ import warnings
 
 import pytest
 
+from hypothesis import HealthCheck, settings
+
 from switchgear.testing import ManualClock
 
 
 pytest_plugins = ["pytester"]
+
+# Mutation testing wraps every function, which makes them slow, and an example
+# that was found for one mutant says nothing about the next.
+settings.register_profile(
+    "mutants",
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -5,6 +5,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 import weakref
 
 import pytest
@@ -691,14 +692,37 @@ class TestEviction:
         """
         events = []
         limiters.subscribe(events.append, Event)
+        limiters._name = "images"
+        began = time.monotonic()
 
         for key in range(10):
             limiters[key].try_acquire()
 
         assert 10 == len(limiters)
-        assert [(KeysExceeded, 3, None)] == [
+        assert [(KeysExceeded, 3, "images")] == [
             (type(event), event.max_keys, event.name) for event in events
         ]
+        assert began <= events[0].at <= time.monotonic()
+
+    def test_what_it_drops_is_finalised_without_the_lock(self):
+        """
+        If what is forgotten has a finaliser, it runs after the lock is free.
+        """
+        owned = []
+
+        class Picky:
+            def __call__(self, result):
+                return False
+
+            def __del__(self):
+                owned.append(breakers._lock._is_owned())
+
+        breakers = Keyed(lambda _: CircuitBreaker(failure_when=Picky()), max_keys=1)
+        for key in range(4):
+            breakers[key]
+
+        assert 1 == len(breakers)
+        assert [False] * 3 == owned
 
     def test_says_nothing_if_something_may_be_forgotten(self, limiters):
         """
@@ -939,6 +963,9 @@ class TestShownKey:
             (("a", 1), "('a', 1)"),
             (None, "None"),
             ("", ""),
+            ("X", "X"),
+            ("xX" * 50, f"{'xX' * 34}x...d8091f3e"),
+            ("\udc80" * 20, r"\udc80" * 11 + "...9381f64e"),
         ],
     )
     def test_is_one_printable_line(self, key, shown):

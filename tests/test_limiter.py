@@ -718,6 +718,7 @@ class TestClose:
             limiter.reopen()
 
         assert [LimiterClosed, LimiterReopened] == [type(event) for event in events]
+        assert {"images"} == {event.limiter for event in events}
         assert ("a", 1) == (events[0].reason, events[0].waiting)
 
     def test_bad_reason(self, limiter):

@@ -162,6 +162,15 @@ class TestLookUp:
         with pytest.raises(TypeError, match="max_size must be an int"):
             names.unique("seen", max_size=True)
 
+    def test_a_set_of_another_size_is_not_what_was_asked_for(self, names):
+        """
+        If a set is asked for with another size than it has, that is an error.
+        """
+        names.unique("seen", max_size=10)
+
+        with pytest.raises(ConfigurationError, match=r"^uniques\.seen\.max_size: 9 "):
+            names.unique("seen", max_size=9)
+
     def test_registries_know_nothing_of_each_other(self, names):
         """
         If a name is defined in one registry, another does not know it.
@@ -824,8 +833,12 @@ class TestPickle:
         assert registry is travelled(registry)
         assert registry is copy.deepcopy(registry)
         for travel in (pickle.dumps, copy.copy, copy.deepcopy):
-            with pytest.raises(TypeError, match="a Registry cannot be pickled"):
+            with pytest.raises(TypeError) as caught:
                 travel(names)
+            assert (
+                "a Registry cannot be pickled or copied: only the default one, and"
+                " what is named in it, can"
+            ) == str(caught.value)
 
 
 class TestFork:

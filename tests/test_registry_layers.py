@@ -286,6 +286,31 @@ class TestLoad:
         file(good)
         assert {} == names.reload()
 
+    def test_problems_of_several_files(self, names, tmp_path):
+        """
+        If several files are bad when all are read again, each problem is told
+        once, with the file it is in.
+        """
+        one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+        for path in (one, two):
+            path.write_text("[limiters.a]\nburst = 3\n", encoding="utf-8")
+            names.load(path)
+        one.write_text("[limiters.a]\nburts = 3\n", encoding="utf-8")
+        two.write_text("[limiters.a]\nmax_waiterz = 3\n", encoding="utf-8")
+
+        with pytest.raises(ConfigurationError) as caught:
+            names.reload()
+
+        first, second = caught.value.problems
+        assert first.startswith(f"{one}: limiters.a.burts")
+        assert second.startswith(f"{two}: limiters.a.max_waiterz")
+
+        one.write_text("[limiters.a", encoding="utf-8")
+        with pytest.raises(ConfigurationError) as caught:
+            names.reload()
+
+        assert caught.value.problems[0].startswith(f"{one}: ")
+
     def test_half_written(self, names, file, tmp_path):
         """
         If a file breaks off, or is gone, nothing changes.
@@ -725,7 +750,7 @@ class TestTemplates:
         pattern = RateLimiter(burst=4)
 
         keyed._check_like(pattern)
-        keyed._configure_like(pattern)
+        keyed._configure_like(pattern, forget=False)
 
         assert 4 == keyed["k"].settings()["burst"] == keyed["new"].settings()["burst"]
 

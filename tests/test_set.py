@@ -277,7 +277,8 @@ class TestMaxSize:
         assert {3, 4} == ThreadSafeSet(range(5), max_size=2).snapshot()
         assert 2 == ThreadSafeSet(max_size=2).max_size
 
-    def test_finalisers_of_the_forgotten_run_without_the_lock(self):
+    @pytest.mark.parametrize("max_size", [None, 1])
+    def test_finalisers_of_the_forgotten_run_without_the_lock(self, max_size):
         """
         If what is forgotten has a finaliser, it runs after the lock is free.
         """
@@ -287,7 +288,7 @@ class TestMaxSize:
             def __del__(self):
                 owned.append(items._table.lock._is_owned())
 
-        items = ThreadSafeSet(max_size=1)
+        items = ThreadSafeSet(max_size=max_size)
         items.add(Dying())
         items.add(1)
         items.add(Dying())
@@ -298,6 +299,20 @@ class TestMaxSize:
         del item
 
         assert [False, False, False] == owned
+
+    def test_items_of_one_hash_stay_whole_as_they_age(self):
+        """
+        If one of several items of one hash was forgotten, the others can be
+        discarded, and are forgotten in their turn.
+        """
+        items = ThreadSafeSet([Item(1, 7), Item(2, 7), Item(3, 7)], max_size=3)
+        items.add("a")
+
+        assert items.discard(Item(2, 7))
+
+        items.update(["b", "c"])
+
+        assert {"a", "b", "c"} == items.snapshot()
 
 
 verbs = st.sampled_from(["add", "add", "add", "discard", "in", "update", "clear"])

@@ -110,12 +110,10 @@ class Entry:
 
     def things(self) -> list[Any]:
         """
-        Return what was made under this name, keyed instances included.
+        Return what was made under this name; a template sees to its instances.
         """
-        keyed: list[Any] = []
-        if self.template is not None:
-            keyed = [self.template, *self.template._instances()]  # noqa: SLF001 -- ours
-        return keyed if self.instance is None else [self.instance, *keyed]
+        made = self.instance, self.template
+        return [thing for thing in made if thing is not None]
 
     def objections(self, definition: dict[str, Any]) -> list[str]:
         """
@@ -141,6 +139,16 @@ class Entry:
                 f" is not {ours.get(key)!r} ({self.place})"
                 for key in keys
             )
+
+    def send_away(self) -> None:
+        """
+        Let nothing that was made under this name travel by it any more.
+        """
+        things = self.things()
+        if self.template is not None:
+            things += self.template._instances()  # noqa: SLF001 -- ours
+        for thing in things:
+            thing._home = None  # noqa: SLF001 -- as above
 
     def empty_cells(self) -> None:
         """

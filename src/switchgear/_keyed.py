@@ -410,7 +410,7 @@ class Keyed(Instance, Generic[T]):
         del doubles
         return True
 
-    def _configure_like(self, pattern: Any, *, forget: bool = False) -> None:
+    def _configure_like(self, pattern: Any, *, forget: bool) -> None:
         """
         Go on with the settings of *pattern*, but for those changed at run time.
 

@@ -422,8 +422,7 @@ class Registry:
                     entry.empty_cells()
         for entry in removed:
             if entry is not None:
-                for thing in entry.things():
-                    thing._home = None
+                entry.send_away()
 
     def reset(self, name: str | None = None) -> None:
         """

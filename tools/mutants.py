@@ -1,0 +1,338 @@
+"""
+Mutate the code, and see that tests notice.
+
+    mutants.py [--report] [PART ...]
+
+mutmut changes one operator, constant or argument at a time, and runs the tests
+that come by there. Each part of the code has a folder below ``build/mutants``:
+who stops a run goes on with it next time, and who changes a function has its
+mutants tried anew. Ends with those that survived, and fails if
+``tests/survivors.toml`` does not say of each why no test could notice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "build" / "mutants"
+SURVIVORS = ROOT / "tests" / "survivors.toml"
+
+#: mutmut wraps every function, so a step is no longer what it was, a signature
+#: and a place in the code are the wrapper's, and a million calls take long.
+#: These tests would fail, or never end, without any mutant.
+SKIPPED = (
+    "reentered",
+    "interrupted",
+    "Interruptions",
+    "ctrl_c",
+    "shown_as_such",
+    "agrees_on_its_size",
+    "name_both_places",
+    "hundred_thousand",
+    "million_grants",
+    "16_threads_and_50_tasks",
+)
+
+#: How often to say how far it is, in seconds.
+MINUTE = 60
+
+#: What mutmut calls the end of a mutant that was noticed.
+NOTICED = frozenset({"killed", "timeout", "segfault"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    Name files, and the tests that are to notice what is wrong with them.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """
+        Where it is worked on.
+        """
+        return FOLDER / self.name
+
+
+PARTS = (
+    Part(
+        "core",
+        ("_core/*",),
+        (
+            "core",
+            "models",
+            "test_breaker.py",
+            "test_breaker_time.py",
+            "test_limiter.py",
+            "test_reservation.py",
+        ),
+    ),
+    Part(
+        "shells",
+        (
+            "_breaker",
+            "_counter",
+            "_keyed",
+            "_limiter",
+            "_registry",
+            "_set",
+            "_waiting",
+        ),
+        (
+            "models",
+            "test_breaker.py",
+            "test_breaker_threads.py",
+            "test_breaker_time.py",
+            "test_counter.py",
+            "test_decorators.py",
+            "test_decorators_iteration.py",
+            "test_decorators_kinds.py",
+            "test_fork.py",
+            "test_guard.py",
+            "test_instance.py",
+            "test_keyed.py",
+            "test_limiter.py",
+            "test_registry.py",
+            "test_registry_layers.py",
+            "test_registry_objections.py",
+            "test_registry_reload.py",
+            "test_reservation.py",
+            "test_set.py",
+            "test_shared_limiter.py",
+            "test_waiting.py",
+            "test_waiting_loops.py",
+            "testing/test_isolation.py",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """
+    Say what was changed where, and what became of it.
+    """
+
+    key: str
+    status: str
+
+    @property
+    def function(self) -> str:
+        """
+        The function's name, with its module and class.
+        """
+        module, _, name = self.key.rpartition(".")
+        name = name.rpartition("__mutmut_")[0]
+        name = name.removeprefix("x").removeprefix("_").strip("ǁ").replace("ǁ", ".")
+        return f"{module.removeprefix('switchgear.')}.{name}"
+
+
+def prepare(part: Part) -> None:
+    """
+    Bring the folder of *part* up to date.
+    """
+    part.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("src", "tests"):
+        shutil.rmtree(part.folder / name, ignore_errors=True)
+        shutil.copytree(ROOT / name, part.folder / name)
+    skipped = " and ".join(f"not {name}" for name in SKIPPED)
+    tests = [f"tests/{name}" for name in part.tests]
+    sources = [f"src/switchgear/{name}.py" for name in part.sources]
+    arguments = ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+    # At most twice what all tests of a function take, which is 20 s at the most.
+    table = f"""
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {sources}
+pytest_add_cli_args = {[*arguments, "-k", skipped]}
+pytest_add_cli_args_test_selection = {tests}
+timeout_multiplier = 2
+timeout_constant = 10
+track_dependencies = false
+"""
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (part.folder / "pyproject.toml").write_text(settings + table, encoding="utf-8")
+
+
+def mutmut(part: Part, *arguments: str) -> str:
+    """
+    Return what mutmut says.
+    """
+    return subprocess.check_output(
+        [_command(), *arguments],
+        cwd=part.folder,
+        encoding="utf-8",
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run(part: Part) -> bool:
+    """
+    Try the mutants of *part* that are left; answer whether that went well.
+    """
+    prepare(part)
+    log = part.folder / "log"
+    # One more than there are processors: some mutants wait for what never comes.
+    children = str((os.cpu_count() or 1) + 1)
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [_command(), "run", "--max-children", children],
+            cwd=part.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        told_at = 0.0
+        while process.poll() is None:
+            time.sleep(1)
+            counts = re.findall(rb"(\d+/\d+)  ", log.read_bytes())
+            if counts and time.monotonic() - told_at > MINUTE:
+                told_at = time.monotonic()
+                print(f"{part.name}: {counts[-1].decode()}", flush=True)
+    if process.returncode:
+        print(log.read_text(encoding="utf-8", errors="replace")[-3_000:])
+    return process.returncode == 0
+
+
+def results(part: Part) -> list[Mutant]:
+    """
+    Return what is known of the mutants of *part*.
+    """
+    said = mutmut(part, "results", "--all", "true")
+    found = re.findall(r"^\s*(switchgear\.\S+): (.+)$", said, re.MULTILINE)
+    return [Mutant(key, status.strip()) for key, status in found]
+
+
+def change(part: Part, mutant: Mutant) -> str:
+    """
+    Return in one line what *mutant* changes: function, what it was, what it is.
+    """
+    lines = mutmut(part, "show", mutant.key).splitlines()
+    sides = [
+        " ".join(
+            line[1:].strip()
+            for line in lines
+            if line.startswith(sign) and not line.startswith(sign * 3)
+        )
+        for sign in "-+"
+    ]
+    return f"{mutant.function}: {sides[0]} -> {sides[1]}"
+
+
+class Explanations:
+    """
+    Know why some mutants survive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        self.mutants: set[str] = set()
+        self.patterns: list[re.Pattern[str]] = []
+        for group in table.get("survivors", []):
+            if not group["why"].strip():
+                msg = f"{path}: without a reason: {group}"
+                raise ValueError(msg)
+            self.mutants.update(group.get("mutants", ()))
+            self.patterns += map(re.compile, group.get("patterns", ()))
+
+    def explain(self, change: str) -> bool:
+        """
+        Answer whether it is known why *change* survives.
+        """
+        return change in self.mutants or any(
+            pattern.fullmatch(change) for pattern in self.patterns
+        )
+
+
+def report(part: Part, explanations: Explanations) -> bool:
+    """
+    Print what became of the mutants of *part*; answer whether all is well.
+    """
+    mutants = results(part)
+    left = [one for one in mutants if one.status not in NOTICED]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        changes = list(pool.map(lambda one: change(part, one), left))
+    unexplained = [
+        (one, text)
+        for one, text in zip(left, changes, strict=True)
+        if not explanations.explain(text)
+    ]
+    by_file = Counter(one.key.rsplit(".", 1)[0] for one in mutants)
+    noticed = Counter(
+        one.key.rsplit(".", 1)[0] for one in mutants if one.status in NOTICED
+    )
+    print(f"\n{part.name}: {len(mutants)} mutants")
+    for name, count in sorted(by_file.items()):
+        file = name.removeprefix("switchgear.")
+        survived = count - noticed[name]
+        print(f"  {file:20} {count:5}  noticed {noticed[name]:5}  left {survived:3}")
+    timeouts = sum(one.status == "timeout" for one in mutants)
+    print(
+        f"  noticed: {sum(noticed.values())}, {timeouts} of them by taking too long;"
+        f" survived: {len(left)}, not explained: {len(unexplained)}"
+    )
+    for one, text in unexplained:
+        print(f"    {one.status}: {text}")
+    return bool(mutants) and not unexplained
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run and report; return the exit status.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser.add_argument("parts", nargs="*", help="which parts, if not all")
+    parser.add_argument(
+        "--report", action="store_true", help="say only what is known already"
+    )
+    options = parser.parse_args(arguments)
+    parts = _chosen(options.parts)
+    explanations = Explanations(SURVIVORS)
+    is_well = True
+    for part in parts:
+        if not options.report and not run(part):
+            return 1
+        is_well = report(part, explanations) and is_well
+    return 0 if is_well else 1
+
+
+def _chosen(names: Iterable[str]) -> list[Part]:
+    known = {part.name: part for part in PARTS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        msg = f"no such part: {', '.join(unknown)}; there are {', '.join(known)}"
+        raise SystemExit(msg)
+    return [known[name] for name in names] or list(PARTS)
+
+
+def _command() -> Path:
+    return Path(sys.executable).with_name("mutmut")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
