@@ -1234,6 +1234,7 @@ class TestOperatorSwitches:
         if act != "reset":
             assert [(CircuitForced, where)] == told
             assert expected is events[0].to_state
+            assert "" == events[0].reason
         else:
             assert told == ([] if where is CLOSED else [(CircuitClosed, where)])
 
@@ -1598,6 +1599,13 @@ class TestReconfigure:
 
 
 class TestSnapshot:
+    def test_it_has_the_name(self):
+        """
+        If a breaker has a name, its snapshot says so.
+        """
+        assert "api" == CircuitBreaker(name="api").snapshot().name
+        assert CircuitBreaker().snapshot().name is None
+
     def test_it_makes_no_transition(self, make, clock, heard):
         """
         If cooldown or leases have run out, a snapshot shows what would be

@@ -399,10 +399,11 @@ class TestWait:
         """
         If *timeout* is no duration, it is refused naming it.
         """
-        with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
-            limiter.wait(timeout=timeout)
-        with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
-            asyncio.run(limiter.wait_async(timeout=timeout))
+        for one in (limiter, RateLimiter(burst=9)):
+            with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
+                one.wait(timeout=timeout)
+            with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
+                asyncio.run(one.wait_async(timeout=timeout))
 
     def test_threads_wait_on_the_clock(self, clock, limiter):
         """
@@ -453,10 +454,12 @@ class TestPause:
             assert 8.0 == limiter.snapshot().paused_for
 
             limiter.pause(9)
+            limiter.pause(9)
 
             assert 9.0 == limiter.snapshot().paused_for
 
         assert [10.0, 9.0] == [event.paused_for for event in events]
+        assert {"images"} == {event.limiter for event in events}
 
     @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, True, "1", None])
     def test_bad_seconds(self, limiter, seconds):
@@ -697,6 +700,26 @@ class TestClose:
         assert (True, 0.0, 4) == limiter.try_acquire()
         assert limiter.snapshot().closed is None
 
+    def test_all_who_were_sent_away_count_as_refused(self, limiter):
+        """
+        If it is closed twice, or its burst lowered, those who are sent away
+        are refused besides all that were before.
+        """
+        for times in (1, 2):
+            limiter.reserve(5)
+            limiter.reconfigure(burst=4)
+
+            assert 3 * times - 2 == limiter.snapshot().refused
+
+            limiter.reserve()
+            limiter.reserve()
+            limiter.close()
+
+            assert 3 * times == limiter.snapshot().refused
+
+            limiter.reopen()
+            limiter.reconfigure(burst=5)
+
     def test_without_a_reason(self, limiter):
         """
         If no reason is given, the error says it was closed.
@@ -716,6 +739,8 @@ class TestClose:
             limiter.close("b")
             limiter.reopen()
             limiter.reopen()
+
+        assert 1 == limiter.snapshot().refused
 
         assert [LimiterClosed, LimiterReopened] == [type(event) for event in events]
         assert {"images"} == {event.limiter for event in events}

@@ -261,6 +261,21 @@ class TestLeaving:
 
         assert soon_enough(lambda: asyncio.run(measure()), 0.19) < 0.19
 
+    def test_a_reservation_is_waited_for_once(self, empty):
+        """
+        If a task waits for a reservation already, another may not.
+        """
+
+        async def main():
+            reservation = empty.reserve()
+            (first,) = await started(reservation.wait_async())
+            with pytest.raises(RuntimeError) as caught:
+                await reservation.wait_async()
+            first.cancel()
+            return str(caught.value)
+
+        assert "this reservation is being waited for already" == asyncio.run(main())
+
     def test_a_deadline_of_what_is_decided_already(self):
         """
         If a place is decided on before its deadline is looked at, no timer is

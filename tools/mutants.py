@@ -6,18 +6,22 @@ Mutate the code, and see that tests notice.
 mutmut changes one operator, constant or argument at a time, and runs the tests
 that come by there. Each part of the code has a folder below ``build/mutants``:
 who stops a run goes on with it next time, and who changes a function has its
-mutants tried anew. Ends with those that survived, and fails if
+mutants tried anew. What survives is tried again, put into the source by itself,
+by the tests that cannot run in mutmut's wrappers and by those that explore
+interleavings. Ends with what survives that as well, and fails if
 ``tests/survivors.toml`` does not say of each why no test could notice.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 
@@ -25,6 +29,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 
@@ -39,11 +44,9 @@ SURVIVORS = ROOT / "tests" / "survivors.toml"
 #: mutmut wraps every function, so a step is no longer what it was, a signature
 #: and a place in the code are the wrapper's, and a million calls take long.
 #: These tests would fail, or never end, without any mutant.
+STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c")
 SKIPPED = (
-    "reentered",
-    "interrupted",
-    "Interruptions",
-    "ctrl_c",
+    *STEPS,
     "shown_as_such",
     "agrees_on_its_size",
     "name_both_places",
@@ -52,11 +55,18 @@ SKIPPED = (
     "16_threads_and_50_tasks",
 )
 
+#: For how many seconds a mutant is tried again.
+LIMIT = 60
+
 #: How often to say how far it is, in seconds.
 MINUTE = 60
 
 #: What mutmut calls the end of a mutant that was noticed.
 NOTICED = frozenset({"killed", "timeout", "segfault"})
+
+
+#: And of one that was not; any other has not been tried yet.
+TRIED = frozenset({"survived", "no tests"})
 
 
 @dataclass(frozen=True)
@@ -107,10 +117,12 @@ PARTS = (
             "test_breaker_threads.py",
             "test_breaker_time.py",
             "test_counter.py",
+            "test_decision.py",
             "test_decorators.py",
             "test_decorators_iteration.py",
             "test_decorators_kinds.py",
             "test_fork.py",
+            "test_freezegun.py",
             "test_guard.py",
             "test_instance.py",
             "test_keyed.py",
@@ -244,6 +256,65 @@ def change(part: Part, mutant: Mutant) -> str:
     return f"{mutant.function}: {sides[0]} -> {sides[1]}"
 
 
+class SecondTry:
+    """
+    Try what survived again, without wrappers; remember what came of it.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._path = part.folder / "second.json"
+        self._noticed: dict[str, bool] = {}
+        if self._path.exists():
+            self._noticed = json.loads(self._path.read_text(encoding="utf-8"))
+        self._lock = Lock()
+
+    def notices(self, mutant: Mutant, change: str) -> bool:
+        """
+        Answer whether a test notices *change*, which *mutant* is about.
+        """
+        if change not in self._noticed:
+            noticed = self._try(mutant)
+            with self._lock:
+                self._noticed[change] = noticed
+                text = json.dumps(self._noticed, indent=1, ensure_ascii=False)
+                self._path.write_text(text, encoding="utf-8")
+        return self._noticed[change]
+
+    def _try(self, mutant: Mutant) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder)
+            for name in ("src", "tests"):
+                shutil.copytree(ROOT / name, copy / name)
+            shutil.copy(ROOT / "pyproject.toml", copy)
+            file = self._file(mutant)
+            with self._lock:
+                mutmut(self._part, "apply", mutant.key)
+                shutil.move(self._part.folder / file, copy / file)
+                shutil.copy(ROOT / file, self._part.folder / file)
+            command = [sys.executable, "-m", "pytest", "-x", "-q"]
+            command += ["-p", "no:cacheprovider"]
+            command += ["-k", " or ".join([*STEPS, "interleavings"])]
+            command += [f"tests/{name}" for name in self._part.tests]
+            try:
+                ended = subprocess.run(
+                    [*command, "tests/interleavings"],
+                    cwd=copy,
+                    env={**os.environ, "PYTHONPATH": str(copy / "src")},
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    check=False,
+                    timeout=LIMIT,
+                )
+            except subprocess.TimeoutExpired:
+                return False
+            return ended.returncode == 1
+
+    def _file(self, mutant: Mutant) -> Path:
+        module = mutant.key.rpartition(".")[0]
+        return Path("src", *module.split(".")).with_suffix(".py")
+
+
 class Explanations:
     """
     Know why some mutants survive.
@@ -275,12 +346,21 @@ def report(part: Part, explanations: Explanations) -> bool:
     """
     mutants = results(part)
     left = [one for one in mutants if one.status not in NOTICED]
+    second = SecondTry(part)
+
+    def explained(mutant: Mutant) -> tuple[str, bool, bool]:
+        text = change(part, mutant)
+        is_explained = explanations.explain(text)
+        may_try = mutant.status in TRIED and not is_explained
+        return text, is_explained, may_try and second.notices(mutant, text)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        changes = list(pool.map(lambda one: change(part, one), left))
+        tried = list(pool.map(explained, left))
+    again = sum(is_noticed for _, _, is_noticed in tried)
     unexplained = [
-        (one, text)
-        for one, text in zip(left, changes, strict=True)
-        if not explanations.explain(text)
+        (mutant, text)
+        for mutant, (text, *is_known) in zip(left, tried, strict=True)
+        if not any(is_known)
     ]
     by_file = Counter(one.key.rsplit(".", 1)[0] for one in mutants)
     noticed = Counter(
@@ -294,7 +374,8 @@ def report(part: Part, explanations: Explanations) -> bool:
     timeouts = sum(one.status == "timeout" for one in mutants)
     print(
         f"  noticed: {sum(noticed.values())}, {timeouts} of them by taking too long;"
-        f" survived: {len(left)}, not explained: {len(unexplained)}"
+        f" {again} more without wrappers; survived: {len(left) - again},"
+        f" not explained: {len(unexplained)}"
     )
     for one, text in unexplained:
         print(f"    {one.status}: {text}")

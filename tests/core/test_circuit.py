@@ -401,6 +401,24 @@ class TestCooldown:
         assert expected == core.cooldown_ns(policy(jitter=jitter), 0, chance)
 
 
+class TestLook:
+    def test_a_probe_given_up_reopens_for_a_share_of_chance(self):
+        """
+        If looking finds a probe given up, the cooldown that begins has its
+        share of chance, too.
+        """
+        world = World(policy(threshold=1, jitter=0.5), chance=0.75)
+        world.report(FAILURE)
+        world.now_ns = world.circuit.due_ns
+        world.ask()
+        world.now_ns += 60
+
+        step, answer = core.look(world.policy, world.circuit, world.now_ns, 0.75)
+
+        assert OPEN is step.circuit.phase
+        assert 50 + 125 - 60 == answer.retry_ns
+
+
 class TestExpire:
     def test_leases_are_given_up_at_their_own_time(self):
         """

@@ -192,7 +192,10 @@ class TestTimeWindow:
             (40, 10, 0, 320, False),
             (40, 1, 0, 31, True),
             (40, 1, 0, 32, False),
+            (40, 1, 39, 31, True),
+            (40, 1, 39, 32, False),
             (10, 5, 159, 5, True),
+            (10, 5, 165, 0, False),
             (10, 5, 164, 5, False),
         ],
     )
@@ -340,11 +343,13 @@ class TestBadArguments:
 
 
 class TestValue:
-    @pytest.mark.parametrize("window", [CountWindow(5), TimeWindow(5)])
-    def test_defaults(self, window):
+    @pytest.mark.parametrize("kind", [CountWindow, TimeWindow])
+    def test_defaults(self, kind):
         """
         If nothing else is said, half of at least ten calls must fail.
         """
+        window = kind(5)
+
         assert 0.5 == window.failure_rate
         assert 10 == window.minimum_calls
         assert window.slow_call_rate is None
