@@ -62,12 +62,13 @@ docs: install ## Build the documentation into build/docs, warnings are errors
 dist: install ## Build wheel and sdist, test the wheel in an empty environment
 	@tools/test-dist "$(PYTHON)" $(ARGS)
 
-prove: install ## See every deliberate breakage turn its test red; list what else was tried
+prove: install ## Try it all: schedules, models, stress, deliberate breakages, mutants
 	@$(if $(ARGS),,$(bin)/python -m pytest -v tests/interleavings tests/models)
 	@$(if $(ARGS),,$(bin)/python tests/stress/stress_shared.py)
 	@$(bin)/python tools/prove.py $(ARGS)
+	@$(if $(ARGS),,$(MAKE) mutants)
 
-mutants: ## Mutate the code, see that tests notice: an hour or two, goes on if stopped
+mutants: ## Mutate the code, see that tests notice; an hour or two, resumable
 	@tools/make-venv .venv-mutants "$(PYTHON)" mutants
 	@.venv-mutants/bin/python tools/mutants.py $(ARGS)
 
