@@ -450,6 +450,10 @@ class TestPause:
 
         assert all(limiters[key].try_acquire() for key in "abc")
 
+        limiters.close()
+
+        assert "" == limiters["a"].snapshot().closed
+
 
 class TestEviction:
     def test_the_one_not_looked_up_for_longest_is_forgotten(self, limiters):

@@ -252,6 +252,18 @@ class TestAgreement:
 
         assert 2 == len(caught.value.problems)
 
+    def test_with_a_clock_as_well_it_is_the_difference_that_is_named(
+        self, names, clock
+    ):
+        """
+        If a definition has the same clock and differs otherwise, the error
+        names that.
+        """
+        names.limiter("a", burst=2, clock=clock)
+
+        with pytest.raises(ConfigurationError, match=r"^limiters\.a\.burst: 3 "):
+            names.limiter("a", burst=3, clock=clock)
+
     def test_clocks_must_be_the_same(self, names, clock):
         """
         If two definitions differ in the clock, they do not agree.
@@ -578,6 +590,16 @@ class TestChanging:
             with pytest.raises(RateLimitExceeded, match="shutting down"):
                 one.wait()
         assert breaker.try_acquire()
+
+    def test_close_needs_no_reason(self, names):
+        """
+        If no reason is given, the limiters have none.
+        """
+        limiter = names.limiter("a", burst=2)
+
+        names.close()
+
+        assert "" == limiter.snapshot().closed
 
     def test_close_reaches_what_was_never_used(self, names):
         """

@@ -584,6 +584,20 @@ class TestLiveInstances:
         names.forget_changes("b")
         assert 9.0 == breaker.settings()["max_cooldown"]
 
+    def test_code_that_comes_late_under_a_file(self, names, file):
+        """
+        If code comes after a look-up, what was changed at run time must go with
+        the file over the code, not with the code alone.
+        """
+        names.load(file("[breakers.b]\nmax_cooldown = 500\n"))
+        breaker = names.breaker("b")
+        breaker.reconfigure(cooldown=300)
+
+        assert breaker is names.breaker("b", cooldown=20, max_cooldown=50)
+
+        settings = breaker.settings()
+        assert (300.0, 500.0) == (settings["cooldown"], settings["max_cooldown"])
+
     def test_a_breaker_changed_while_a_file_is_applied(self):
         """
         If a breaker is changed at run time in the middle of a load, that
