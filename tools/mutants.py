@@ -122,8 +122,6 @@ PARTS = (
             "test_decorators.py",
             "test_decorators_iteration.py",
             "test_decorators_kinds.py",
-            "test_fork.py",
-            "test_freezegun.py",
             "test_guard.py",
             "test_instance.py",
             "test_keyed.py",
