@@ -15,6 +15,7 @@ interleavings. Ends with what survives that as well, and fails if
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -203,15 +204,30 @@ def mutmut(part: Part, *arguments: str) -> str:
 def run(part: Part) -> bool:
     """
     Try the mutants of *part* that are left; answer whether that went well.
+
+    If the tests have changed, those that survived are tried once more.
     """
+    note = part.folder / "tests.sha256"
+    tests = _digest(ROOT / "tests")
+    survivors: list[str] = []
+    if note.exists() and note.read_text(encoding="utf-8") != tests:
+        survivors = [one.key for one in results(part) if one.status in TRIED]
+        (part.folder / "second.json").unlink(missing_ok=True)
     prepare(part)
+    if not _run(part) or (survivors and not _run(part, *survivors)):
+        return False
+    note.write_text(tests, encoding="utf-8")
+    return True
+
+
+def _run(part: Part, *names: str) -> bool:
     log = part.folder / "log"
     # One more than there are processors: some mutants wait for what never comes.
     children = str((os.cpu_count() or 1) + 1)
     with (
         log.open("wb") as file,
         subprocess.Popen(
-            [_command(), "run", "--max-children", children],
+            [_command(), "run", "--max-children", children, *names],
             cwd=part.folder,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -228,6 +244,13 @@ def run(part: Part) -> bool:
     if process.returncode:
         print(log.read_text(encoding="utf-8", errors="replace")[-3_000:])
     return process.returncode == 0
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def results(part: Part) -> list[Mutant]:

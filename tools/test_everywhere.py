@@ -3,9 +3,9 @@ Run the tests on the default Python and on every other one that is found.
 
     test_everywhere.py PYTHON [pytest arguments]
 
-As many at a time as there are processors. What the default one prints is shown
-as it comes, that of the others once they are done. Ends with a line for each,
-and names those it knows of but did not find.
+In two halves each, unless there are arguments, as many at a time as there are
+processors. What comes first is shown as it comes, the rest once it is done. Ends
+with a line for each, and names those it knows of but did not find.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import re
 import subprocess
 import sys
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -35,30 +36,34 @@ free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 print(f"3.{sys.version_info.minor}{free}", platform.python_version())
 """
 
-#: What pytest says at the end, and what tests/conftest.py adds.
-OUTCOME = re.compile(
-    r"^=* ?(.*\d+ (?:passed|failed|error|skipped|deselected).*|no tests ran.*)$"
+#: Two halves that take about as long, so that no processor waits for another.
+SLOW = ("tests/docs", "tests/interleavings", "tests/test_demo.py")
+HALVES = (
+    SLOW,
+    ("tests", *(f"--ignore={one}" for one in SLOW)),
 )
+
+#: What pytest says at the end, and what tests/conftest.py adds.
+OUTCOME = re.compile(r"^=* ?(\d+ (?:passed|failed|error|skipped|deselected).*)$")
+COUNT = re.compile(r"(\d+) ([a-z]+)")
 GIL = re.compile(r"^GIL: (on|off)$")
 
 
 @dataclass
-class Run:
+class Part:
     """
-    Be one interpreter's run, and what came of it.
+    Be one call of pytest, and what came of it.
     """
 
-    name: str
-    version: str
-    folder: str
+    arguments: tuple[str, ...]
     output: str = ""
     status: int | None = None
 
-    def start(self, arguments: list[str], *, is_shown: bool) -> Run:
+    def run(self, folder: str, *, is_shown: bool) -> None:
         """
         Run the tests to their end.
         """
-        command = [f"{self.folder}/bin/python", "-m", "pytest", "-q", *arguments]
+        command = [f"{folder}/bin/python", "-m", "pytest", "-q", *self.arguments]
         chunks: list[bytes] = []
         with subprocess.Popen(
             command,
@@ -73,20 +78,53 @@ class Run:
                     show(chunk.decode(errors="replace"))
         self.output = b"".join(chunks).decode(errors="replace")
         self.status = process.returncode
-        return self
+
+
+@dataclass
+class Run:
+    """
+    Be one interpreter's run; without a folder, there is none.
+    """
+
+    name: str
+    version: str
+    folder: str
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """
+        What stands above its output.
+        """
+        return f"\nPython {self.name} ({self.version})\n"
+
+    @property
+    def is_well(self) -> bool:
+        """
+        Whether all of it passed.
+        """
+        return bool(self.parts) and not any(part.status for part in self.parts)
 
     @property
     def outcome(self) -> str:
         """
-        What pytest said last, and whether there was a GIL if there need not be.
+        How many passed and did not, and whether there was a GIL if there need not be.
         """
-        lines = self.output.splitlines()
-        said = [
-            found[1].rstrip(" =") for line in lines if (found := OUTCOME.match(line))
-        ]
-        outcome = said[-1] if said else f"ended with status {self.status}"
-        gil = [found[1] for line in lines if (found := GIL.match(line))]
-        return f"{outcome}, GIL {gil[-1]}" if gil else outcome
+        if not self.folder:
+            return "its environment could not be set up"
+        counts: Counter[str] = Counter()
+        others: list[str] = []
+        for part in self.parts:
+            lines = part.output.splitlines()
+            found = [match[1] for line in lines if (match := OUTCOME.match(line))]
+            if found:
+                for number, what in COUNT.findall(found[-1].split(" in ")[0]):
+                    counts[what] += int(number)
+            else:
+                others.append(f"ended with status {part.status}")
+            others += [match[0] for line in lines if (match := GIL.match(line))]
+        said = [f"{number} {what}" for what, number in counts.items()]
+        return ", ".join([*said, *dict.fromkeys(others)])
 
 
 def show(text: str) -> None:
@@ -122,7 +160,7 @@ def others(default: str) -> Iterator[Run]:
         name, python = line.split(" ", 1)
         if name != default:
             run = prepared(f".venv-{name}", python, "test")
-            yield run or Run(name, "", "", status=1)
+            yield run or Run(name, "", "")
 
 
 def main(python: str, *arguments: str) -> int:
@@ -132,29 +170,29 @@ def main(python: str, *arguments: str) -> int:
     first = prepared(".venv", python, "dev")
     if first is None:
         return 1
-    rest = list(others(first.name))
+    runs = [first, *others(first.name)]
+    for run in runs:
+        if run.folder:
+            run.parts = [Part(part) for part in ([arguments] if arguments else HALVES)]
+    jobs = [(run, part) for run in runs for part in run.parts]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        show(f"\nPython {first.name} ({first.version})\n")
-        running = [pool.submit(first.start, list(arguments), is_shown=True)]
-        running += [
-            pool.submit(one.start, list(arguments), is_shown=False)
-            for one in rest
-            if one.folder
+        show(first.title)
+        running = [
+            pool.submit(part.run, run.folder, is_shown=number == 0)
+            for number, (run, part) in enumerate(jobs)
         ]
-        running[0].result()
-        for done in running[1:]:
-            run = done.result()
-            show(f"\nPython {run.name} ({run.version})\n{run.output}")
+        for number, (done, (run, part)) in enumerate(zip(running, jobs, strict=True)):
+            done.result()
+            if number:
+                show(f"{run.title}{part.output}")
 
     print("\nTests, by interpreter:")
-    runs = [first, *rest]
     for run in runs:
-        outcome = run.outcome if run.folder else "its environment could not be set up"
-        print(f"  {run.name:6} {run.version:9} {outcome}")
+        print(f"  {run.name:6} {run.version:9} {run.outcome}")
     missing = [name for name in KNOWN if name not in {run.name for run in runs}]
     if missing:
         print("  not found:", *missing)
-    return int(any(run.status for run in runs))
+    return int(not all(run.is_well for run in runs))
 
 
 if __name__ == "__main__":
