@@ -1208,6 +1208,48 @@ class TestGenerations:
 
         assert 1 == breaker.snapshot().failures
 
+    def test_a_generator_that_ends_late_resets_no_count(self, clock):
+        """
+        If failures were counted since the circuit moved on, a generator from
+        before that comes to its end does not take them back.
+        """
+        breaker = CircuitBreaker(threshold=2, clock=clock)
+
+        @circuit_protected(breaker)
+        def late():
+            yield 1
+            breaker.reset()
+            breaker.record_failure()
+
+        assert [1] == list(late())
+        assert 1 == breaker.snapshot().failures
+
+    @pytest.mark.parametrize("judges", ["failure_on", "failure_when"])
+    def test_a_late_call_that_cannot_be_judged_is_no_probe(self, clock, judges):
+        """
+        If a call from before cannot be judged, as its predicate raises, it is
+        no probe that was ignored.
+        """
+
+        def cannot_tell(_):
+            raise LookupError
+
+        breaker = CircuitBreaker(threshold=1, cooldown=30.0, clock=clock)
+
+        @circuit_protected(breaker, **{judges: cannot_tell})
+        def late():
+            breaker.record_failure()
+            clock.advance(30.0)
+            assert not breaker.is_open
+            if judges == "failure_on":
+                raise ServiceDown
+
+        with pytest.raises(LookupError):
+            late()
+
+        assert "half_open" == breaker.snapshot().state.value
+        assert 1 == breaker.snapshot().ignored
+
 
 class TestCancellation:
     def test_is_ignored_and_frees_the_slot(self, half_open):

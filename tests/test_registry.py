@@ -784,6 +784,23 @@ class TestCells:
         assert outer is names._resolve(cell)
         assert inner is not outer
 
+    def test_what_is_inherited_must_be_agreed_with(self, names):
+        """
+        If a definition was taken from outside, another one is an error that
+        names both places.
+        """
+        names.limiter("a", burst=2)
+        names._isolate()
+        names.limiter("a")
+
+        with pytest.raises(ConfigurationError) as caught:
+            names.limiter("a", burst=3)
+
+        assert re.fullmatch(
+            r"limiters\.a\.burst: 3 \(.+\.py:\d+\) is not 2 \(.+\.py:\d+\)",
+            caught.value.problems[0],
+        )
+
 
 class TestPickle:
     def test_instances_of_the_default_registry_travel_by_name(self, default):
@@ -804,6 +821,24 @@ class TestPickle:
             assert thing is travelled(thing)
             assert thing is copy.copy(thing)
             assert thing is copy.deepcopy(thing)
+
+    def test_a_counter_or_set_is_made_on_arrival(self, default):
+        """
+        If there is none by that name at the other end, it is made there; a set
+        of the same size.
+        """
+        default.unique("x", max_size=3)
+        travelling = [
+            pickle.dumps(default.counter("x")),
+            pickle.dumps(default.unique("x")),
+        ]
+        default.remove("x")
+
+        counter, unique = map(pickle.loads, travelling)
+
+        assert counter is default.counter("x")
+        assert unique is default.unique("x")
+        assert 3 == unique.max_size
 
     def test_the_definition_travels_along(self, default):
         """

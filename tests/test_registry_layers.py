@@ -15,6 +15,7 @@ import pytest
 from parties import Party, queued
 
 from switchgear import (
+    BurstExceeded,
     CircuitBreaker,
     ConfigurationError,
     CountWindow,
@@ -311,6 +312,16 @@ class TestLoad:
 
         assert caught.value.problems[0].startswith(f"{one}: ")
 
+    def test_a_file_is_called_as_it_was_written(self, names, tmp_path, monkeypatch):
+        """
+        If a path is relative, so is the one in errors.
+        """
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "one.toml").write_text("[limiters.a", encoding="utf-8")
+
+        with pytest.raises(ConfigurationError, match=r"^one\.toml: "):
+            names.load("one.toml")
+
     def test_half_written(self, names, file, tmp_path):
         """
         If a file breaks off, or is gone, nothing changes.
@@ -394,6 +405,20 @@ class TestPickle:
 
 
 class TestLiveInstances:
+    def test_who_can_never_be_admitted_any_more_is_told_at_once(self, names, clock):
+        """
+        If a file lowers the burst below what a thread waits for, it is refused.
+        """
+        limiter = names.limiter("a", burst=5, clock=clock)
+        limiter.wait(5)
+        party = Party(limiter.wait, 5)
+        clock.wait_for_sleepers(1)
+
+        names.configure({"limiters": {"a": {"burst": 4}}})
+
+        with pytest.raises(BurstExceeded):
+            party.outcome()
+
     def test_debt_queue_and_waiters_are_kept(self, names, clock):
         """
         If a file changes the rate while threads wait, none is lost, and what

@@ -46,6 +46,10 @@ SURVIVORS = ROOT / "tests" / "survivors.toml"
 #: and a place in the code are the wrapper's, and a million calls take long.
 #: These tests would fail, or never end, without any mutant.
 STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c")
+#: In mutmut's process these bring the interpreter down.
+ALONE = ("fork", "freezegun")
+#: Where a mutant is tried again, besides the tests of its own file.
+AGAIN = ("interleavings", *ALONE)
 SKIPPED = (
     *STEPS,
     "shown_as_such",
@@ -316,8 +320,9 @@ class SecondTry:
                 shutil.copy(ROOT / file, self._part.folder / file)
             command = [sys.executable, "-m", "pytest", "-x", "-q"]
             command += ["-p", "no:cacheprovider"]
-            command += ["-k", " or ".join([*STEPS, "interleavings"])]
-            command += [f"tests/{name}" for name in self._part.tests]
+            command += ["-k", " or ".join([*STEPS, *AGAIN, f"test{file.stem}"])]
+            tests = sorted({*self._part.tests, *(f"test_{one}.py" for one in ALONE)})
+            command += [f"tests/{name}" for name in tests]
             try:
                 ended = subprocess.run(
                     [*command, "tests/interleavings"],
