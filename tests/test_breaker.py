@@ -450,7 +450,7 @@ class TestProbeLeases:
 
     @pytest.mark.parametrize("first", ["look", "hung", "slow"])
     def test_a_result_in_time_counts_though_the_circuit_has_reopened(
-        self, make, clock, first
+        self, make, clock, heard, first
     ):
         """
         If one probe was given up and reopened the circuit, the result of
@@ -458,7 +458,7 @@ class TestProbeLeases:
         whoever comes first, and whether or not anybody has looked in between.
         """
         breaker = make(1, 10.0, half_open_probes=2, probe_timeout=5.0)
-        trip(breaker)
+        trip(breaker, Down("first"))
         clock.advance(10)
         hung = breaker.try_acquire()
         clock.advance(3)
@@ -466,12 +466,18 @@ class TestProbeLeases:
         clock.advance(3)
         before = breaker.snapshot()
 
+        events = heard(breaker, CircuitOpened)
+
         if first == "look":
             assert breaker.is_open
         if first == "hung":
-            assert hung.failure() is False
-        assert slow.failure() is True
-        assert hung.failure() is False
+            assert hung.failure(Down("hung")) is False
+        assert slow.failure(Down("slow")) is True
+        assert hung.failure(Down("hung")) is False
+
+        # It was not this failure that reopened it.
+        assert [before.last_failure] == [event.last_failure for event in events]
+        assert before.last_failure == breaker.snapshot().last_failure
 
         assert OPEN is state(breaker)
         assert 1 == breaker.snapshot().failed - before.failed

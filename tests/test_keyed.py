@@ -435,6 +435,23 @@ class TestPause:
         with pytest.raises(TypeError, match=f"{verb} is for limiters, not for Circ"):
             getattr(breakers, verb)(*arguments)
 
+    @pytest.mark.parametrize("verb", ["pause", "close", "reopen"])
+    def test_all_of_them_must_be_limiters(self, clock, verb):
+        """
+        If only some are limiters, that is an error, and nothing happens to any.
+        """
+        mixed = Keyed(
+            lambda key: RateLimiter(clock=clock) if key == "a" else CircuitBreaker()
+        )
+        first = mixed["a"]
+        assert mixed["b"].settings()
+
+        with pytest.raises(TypeError, match="is for limiters, not for CircuitBreaker"):
+            getattr(mixed, verb)(*[9] * (verb == "pause"))
+
+        assert 0.0 == first.snapshot().paused_for
+        assert first.snapshot().closed is None
+
     def test_close_holds_for_new_keys_until_reopened(self, limiters):
         """
         If it is closed, so are limiters made later; reopening opens all.

@@ -257,7 +257,7 @@ class Keyed(Instance, Generic[T]):
 
     def _limiters(self, verb: str) -> list[Any]:
         limiters = self._instances()
-        for instance in limiters[:1]:
+        for instance in limiters:
             if not hasattr(instance, verb):
                 msg = f"{verb} is for limiters, not for {type(instance).__name__}"
                 raise TypeError(msg)

@@ -584,8 +584,12 @@ def _failure_after(
     """
     if step.circuit is before:
         return previous
-    if step.transitions and step.circuit.phase is CLOSED:
-        return None
+    if step.transitions:
+        if step.circuit.phase is CLOSED:
+            return None
+        if step.transitions[-1].reason == "probes_ignored":
+            # Others were given up and it reopened: this one has moved nothing.
+            return previous
     return error if step.counted is FAILURE else previous
 
 

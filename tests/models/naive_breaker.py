@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 
 SECOND = 10**9
 
+#: Where nothing that is reported moves anything.
+FORCED = ("forced_open", "forced_closed")
+
 
 @dataclass(eq=False)
 class Ticket:
@@ -115,6 +118,8 @@ class NaiveBreaker:
     refused: int = 0
     failed: int = 0
     ignored: int = 0
+    #: The failure that moved it last, since it was closed last.
+    last_failure: str | None = None
     told: list[tuple] = field(default_factory=list)
 
     @property
@@ -193,6 +198,7 @@ class NaiveBreaker:
         *,
         took: int | None = None,
         hold: int | None = None,
+        error: str | None = None,
     ) -> bool:
         """
         Take what became of a call; of one that did not ask, without a ticket.
@@ -216,16 +222,32 @@ class NaiveBreaker:
             return False
         self.failed += outcome == "failure"
         self.ignored += outcome == "ignored"
-        until = None if hold is None else self.now + hold
-        match self._is_current(ticket), self.override, self.phase:
-            case True, None | "observing", "closed":
-                enters = ticket is None or not ticket.is_unmeasured
-                self._count(outcome, until, slow=slow, enters=enters)
-            case True, _, "half_open":
-                if ticket is not None:
-                    self.out.remove(ticket)
-                self._probe(outcome, until)
+        if self._is_current(ticket) and self.override not in FORCED:
+            self._take(outcome, ticket, hold, error, slow=slow)
         return True
+
+    def _take(
+        self,
+        outcome: str,
+        ticket: Ticket | None,
+        hold: int | None,
+        error: str | None,
+        *,
+        slow: bool,
+    ) -> None:
+        """
+        Let a call of the present move the circuit.
+        """
+        if outcome == "failure" and self.phase != "open":
+            self.last_failure = error
+        until = None if hold is None else self.now + hold
+        if self.phase == "closed":
+            enters = ticket is None or not ticket.is_unmeasured
+            self._count(outcome, until, slow=slow, enters=enters)
+        elif self.phase == "half_open":
+            if ticket is not None:
+                self.out.remove(ticket)
+            self._probe(outcome, until)
 
     def _is_current(self, ticket: Ticket | None) -> bool:
         return ticket is None or ticket.generation == self.generation
@@ -288,8 +310,11 @@ class NaiveBreaker:
         Do what an operator says.
         """
         self.told.append(("forced", self.now, self.state, state))
+        last_failure = self.last_failure
         self._become("closed", self.now)
         self.override = state
+        if state == "forced_open":
+            self.last_failure = last_failure
 
     def reset(self) -> None:
         """
@@ -335,7 +360,8 @@ class NaiveBreaker:
         self.due_at = max(moment + cooldown, self.hold_until or 0)
         self._become("open", moment)
         left = self.due_at - moment
-        self._tell("opened", moment, reason, self.streak, left / SECOND)
+        told = reason, self.streak, self.last_failure, left / SECOND
+        self._tell("opened", moment, *told)
 
     def _become(self, phase: str, moment: int) -> None:
         self.phase = phase
@@ -347,6 +373,7 @@ class NaiveBreaker:
         if phase == "closed":
             self.streak = self.reopened = 0
             self.calls = []
+            self.last_failure = None
 
     def _tell(self, what: str, *more: object) -> None:
         if self.override is None:

@@ -94,6 +94,14 @@ def in_nanoseconds(seconds):
     return None if seconds is None else int(seconds * SECOND)
 
 
+class ServiceDown(Exception):
+    pass
+
+
+def shown(error):
+    return None if error is None else f"ServiceDown: {error}"
+
+
 def told(event):
     """
     Return what the naive breaker would tell.
@@ -101,10 +109,10 @@ def told(event):
     at = round(event.at * SECOND)
     match event:
         case CircuitOpened():
-            retry_after = event.retry_after
-            return ("opened", at, event.reason, event.failures, retry_after)
+            told = event.reason, event.failures, event.last_failure
+            return ("opened", at, *told, event.retry_after)
         case CircuitTripObserved():
-            return ("tripped", at, event.reason, event.failures)
+            return ("tripped", at, event.reason, event.failures, event.last_failure)
         case CircuitHalfOpened():
             return ("half_opened", at)
         case CircuitClosed():
@@ -127,6 +135,7 @@ class Beside(RuleBasedStateMachine):
         self.naive = NaiveBreaker()
         #: What callers hold, beside what the naive breaker gave them.
         self.held = []
+        self.errors = 0
         self.is_operated = False
 
     @initialize(wanted=SETTINGS, is_operated=st.booleans())
@@ -173,6 +182,13 @@ class Beside(RuleBasedStateMachine):
             guard.__enter__()
             self.held.append((guard, ticket))
 
+    def another_error(self):
+        """
+        Return an error unlike all before, or now and then none.
+        """
+        self.errors += 1
+        return ServiceDown(self.errors) if self.errors % 4 else None
+
     def take(self, place, is_kept):
         """
         Return one of those that are held, which may be kept for a second report.
@@ -197,9 +213,10 @@ class Beside(RuleBasedStateMachine):
     def fail(self, place, is_kept, hint):
         call, ticket = self.take(place, is_kept)
         fail = call.fail if isinstance(call, Guard) else call.failure
-        decided = fail(retry_after=hint)
-        hold = in_nanoseconds(hint)
-        assert decided == self.naive.report("failure", ticket, hold=hold)
+        error = self.another_error()
+        decided = fail(error, retry_after=hint)
+        told = {"hold": in_nanoseconds(hint), "error": shown(error)}
+        assert decided == self.naive.report("failure", ticket, **told)
 
     @precondition(lambda self: self.held)
     @rule(place=PLACES, is_kept=RARELY)
@@ -217,7 +234,7 @@ class Beside(RuleBasedStateMachine):
         if isinstance(call, Guard):
             error = asyncio.CancelledError()
             call.__exit__(type(error), error, None)
-            self.naive.report("cancelled", ticket)
+            self.naive.report("cancelled", ticket, error="CancelledError")
 
     @rule()
     def trip(self):
@@ -261,8 +278,10 @@ class Beside(RuleBasedStateMachine):
         self.catch_up()
         length, hold = in_nanoseconds(took), in_nanoseconds(hint)
         if failed:
-            self.breaker.record_failure(duration=took, retry_after=hint)
-            self.naive.report("failure", None, took=length, hold=hold)
+            error = self.another_error()
+            self.breaker.record_failure(error, duration=took, retry_after=hint)
+            told = {"hold": hold, "error": shown(error)}
+            self.naive.report("failure", None, took=length, **told)
         else:
             self.breaker.record_success(duration=took)
             self.naive.report("success", None, took=length)
@@ -325,6 +344,7 @@ class Beside(RuleBasedStateMachine):
         assert naive.streak == snapshot.failures
         assert (0 if naive.override else len(live)) == snapshot.probes_out
         assert (None if left is None else left / SECOND) == snapshot.retry_after
+        assert naive.last_failure == snapshot.last_failure
         totals = (naive.admitted, naive.refused, naive.failed, naive.ignored)
         assert totals == (
             snapshot.admitted,

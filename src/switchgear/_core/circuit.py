@@ -325,17 +325,18 @@ def record(policy: Policy, circuit: Circuit, report: Report, now_ns: int) -> Ste
     generation = report.generation
     stale = generation is not None and generation != circuit.generation
     forced = circuit.override is FORCED_OPEN or circuit.override is FORCED_CLOSED
-    # Then its time was up, whatever has become of the circuit since.
+    # Whatever has become of the circuit since, it is counted already.
     given_up = report.lease is not None and report.lease.expires_ns <= now_ns
     if stale or forced or circuit.phase is OPEN:
         return Step(circuit, counted=None if given_up else counted)
     if circuit.phase is CLOSED:
         return _record_closed(policy, circuit, report, counted, now_ns, slow=slow)
     step = expire(policy, circuit, now_ns, report.chance)
-    if step.circuit.phase is not HALF_OPEN:
-        return step._replace(counted=None if given_up else counted)
-    if report.lease is not None and report.lease not in step.circuit.leases:
+    if given_up or (report.lease is not None and report.lease not in circuit.leases):
+        # Its time was up, or it is a probe of the parent of this forked process.
         return step
+    if step.circuit.phase is not HALF_OPEN:
+        return step._replace(counted=counted)
     after = _record_probe(policy, step.circuit, report, counted, now_ns)
     return after._replace(expired=step.expired)
 
