@@ -7,9 +7,10 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-import tomllib
 
+from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -22,61 +23,214 @@ sys.modules["mutants"] = mutants
 SPEC.loader.exec_module(mutants)
 
 
-def explained():
-    """
-    Return every change that is explained by itself: function, and the rest.
-    """
-    table = tomllib.loads(mutants.SURVIVORS.read_text(encoding="utf-8"))
-    for group in table["survivors"]:
-        for change in group.get("mutants", ()):
-            function, _, rest = change.partition(": ")
-            yield function, rest
+def mutant(name, difference="", status="survived"):
+    key = f"switchgear.{name}__mutmut_1"
+    return mutants.Mutant(key, status, dedent(difference))
+
+
+SOURCE = '''\
+class One:
+    def move(self):
+        """
+        Move.
+        """
+        at = 1
+        return at
+
+
+class Other:
+    # Not that of One.
+    def move(self):
+        """
+        Move.
+        """
+        at = 1
+        return at
+'''
 
 
 class TestMutant:
     @pytest.mark.parametrize(
-        ("key", "function"),
+        ("name", "names", "file"),
         [
-            ("switchgear._core.circuit.x_admit__mutmut_3", "_core.circuit.admit"),
-            ("switchgear._core.circuit.x__open__mutmut_12", "_core.circuit._open"),
-            ("switchgear._set.xǁ_Tableǁ__init____mutmut_1", "_set._Table.__init__"),
-            ("switchgear._set.xǁ_Tableǁremove__mutmut_1", "_set._Table.remove"),
+            ("_core.circuit.x_admit", ["admit"], "_core/circuit.py"),
+            ("_core.circuit.x__open", ["_open"], "_core/circuit.py"),
+            ("_set.xǁ_Tableǁ__init__", ["_Table", "__init__"], "_set.py"),
+            ("_set.xǁ_Tableǁremove", ["_Table", "remove"], "_set.py"),
         ],
     )
-    def test_function(self, key, function):
+    def test_where_it_is(self, name, names, file):
         """
-        If mutmut names a mutant, the function is named as in the source.
+        If mutmut names a mutant, its class, function and file are known.
         """
-        assert function == mutants.Mutant(key, "survived").function
+        assert names == mutant(name).names
+        assert Path("src/switchgear", file) == mutant(name).file
+
+    def test_text(self):
+        """
+        If it is shown, it is one line, and says which of several it is.
+        """
+        one = mutant(
+            "_set.x_f",
+            """\
+            --- src/switchgear/_set.py
+            +++ src/switchgear/_set.py
+            @@ -1,4 +1,4 @@
+             def f(a, b):
+            -    return (
+            -        a + b
+            +    return (
+            +        a - b
+             )
+            """,
+        )
+
+        assert "_set.f: return ( a + b -> return ( a - b" == one.text
+        assert one.text + " (2)" == replace(one, number=2).text
+
+    def test_is_put_into_its_own_class(self):
+        """
+        If two classes have functions that read alike, the right one is changed.
+        """
+        changed = mutants.mutated(
+            SOURCE,
+            mutant(
+                "_set.xǁOtherǁmove",
+                """\
+                @@ -2,7 +2,7 @@
+                 # Not that of One.
+                 def move(self):
+                     \"\"\"
+                         Move.
+                         \"\"\"
+                -    at = 1
+                +    at = 2
+                     return at
+                """,
+            ),
+        )
+
+        assert (
+            SOURCE.replace("at = 1", "at = 2").replace("at = 2", "at = 1", 1) == changed
+        )
+
+    def test_that_does_not_fit_is_an_error(self):
+        """
+        If the source is not what was changed, that is said.
+        """
+        with pytest.raises(ValueError, match="it fits 0 places"):
+            mutants.mutated(
+                SOURCE,
+                mutant(
+                    "_set.xǁOneǁmove", "@@ -1,2 +1,2 @@\n-    at = 3\n+    at = 4\n"
+                ),
+            )
+
+
+class TestReport:
+    """
+    What the report says of mutants that were tried.
+    """
+
+    @pytest.fixture
+    def report(self, monkeypatch, capsys):
+        def run(*tried, known=(), again=None):
+            monkeypatch.setattr(mutants, "results", lambda part: list(tried))
+            monkeypatch.setattr(mutants, "SecondTry", lambda part: Second(again or {}))
+            is_well = mutants.report(mutants.PARTS[0], set(known))
+            return is_well, capsys.readouterr().out
+
+        class Second:
+            def __init__(self, found):
+                self.found = found
+
+            def notices(self, mutant):
+                return self.found.get(mutant.key, False)
+
+        return run
+
+    def test_all_noticed(self, report):
+        """
+        If every mutant was noticed, or is explained, all is well.
+        """
+        killed = mutant("_set.x_f", status="killed")
+        slow = mutant("_set.x_g", status="timeout")
+        left = mutant("_set.x_h")
+
+        is_well, said = report(killed, slow, left, known=[left.text])
+
+        assert is_well
+        assert "3 mutants" in said
+        assert "noticed: 2, 1 as they took too long, 0 without wrappers" in said
+        assert "survived: 1; problems: 0" in said
+
+    @pytest.mark.parametrize("status", ["survived", "no tests", "not checked"])
+    def test_one_that_is_not_explained(self, report, status):
+        """
+        If a mutant survived, or was not tried, and nobody says why, that is told.
+        """
+        is_well, said = report(mutant("_set.x_f", status=status))
+
+        assert not is_well
+        assert f"    {status}: _set.f" in said
+
+    def test_noticed_at_the_second_try(self, report):
+        """
+        If it is noticed without wrappers, it is noticed.
+        """
+        left = mutant("_set.x_f")
+
+        assert report(left, again={left.key: True})[0]
+
+    def test_too_slow_at_the_second_try(self, report):
+        """
+        If that took too long, nothing is known, and that is told.
+        """
+        left = mutant("_set.x_f")
+
+        is_well, said = report(left, again={left.key: None})
+
+        assert not is_well
+        assert "survived (tried again, it took too long): _set.f" in said
+
+    @pytest.mark.parametrize("status", ["killed", "survived"])
+    def test_explained_but_noticed(self, report, status):
+        """
+        If it is said why none could notice, and one does, that is told.
+        """
+        one = mutant("_set.x_f", status=status)
+
+        is_well, said = report(one, known=[one.text], again={one.key: True})
+
+        assert not is_well
+        assert "explained, but noticed: _set.f" in said
+
+    def test_none_at_all(self, report):
+        """
+        If there is no mutant, something went wrong.
+        """
+        assert not report()[0]
 
 
 class TestExplanations:
     def write(self, tmp_path, text):
         path = tmp_path / "survivors.toml"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(dedent(text), encoding="utf-8")
         return path
 
-    def test_the_whole_change_must_be_explained(self, tmp_path):
+    def test_are_read(self, tmp_path):
         """
-        If a change is written out, or a pattern matches all of it, it is
-        explained; a part is not enough.
+        If there are reasons, it is known of which mutants.
         """
-        explanations = mutants.Explanations(
-            self.write(
-                tmp_path,
-                """
-                [[survivors]]
-                why = "Because."
-                mutants = ["_a.f: x + 1 -> x - 1"]
-                patterns = ['_b\\.\\w+: y -> \\d']
-                """,
-            )
-        )
+        text = """
+            [[survivors]]
+            why = "Because."
+            mutants = ["_a.f: x + 1 -> x - 1"]
+        """
 
-        assert explanations.explain("_a.f: x + 1 -> x - 1")
-        assert explanations.explain("_b.g: y -> 7")
-        assert not explanations.explain("_a.f: x + 1 -> x - 12")
-        assert not explanations.explain("_b.g: y -> 77")
+        known = mutants.explanations(self.write(tmp_path, text))
+
+        assert {"_a.f: x + 1 -> x - 1"} == known
 
     def test_a_reason_is_needed(self, tmp_path):
         """
@@ -85,14 +239,15 @@ class TestExplanations:
         path = self.write(tmp_path, "[[survivors]]\nwhy = ' '\nmutants = []\n")
 
         with pytest.raises(ValueError, match="without a reason"):
-            mutants.Explanations(path)
+            mutants.explanations(path)
 
     def test_none_is_about_what_is_gone(self):
         """
         If a mutant is explained, what it changes is still in the source.
         """
         gone = []
-        for function, rest in explained():
+        for text in mutants.explanations(mutants.SURVIVORS):
+            function, _, rest = text.partition(": ")
             parts = function.split(".")
             module = parts[:2] if parts[0] == "_core" else parts[:1]
             file = ROOT.joinpath("src", "switchgear", *module).with_suffix(".py")
@@ -103,16 +258,20 @@ class TestExplanations:
             if f"def {parts[-1]}(" not in source or not any(
                 one in source for one in was
             ):
-                gone.append(f"{function}: {rest}")
+                gone.append(text)
 
         assert [] == gone
 
 
 class TestParts:
-    def test_every_file_of_the_core_is_in_one(self):
+    def test_what_they_name_is_there(self):
         """
-        If a part names sources and tests, they are there.
+        If a part names sources and tests, they are there, and it is known which
+        interleavings are about each.
         """
+        core = (ROOT / "src" / "switchgear" / "_core").glob("[a-z]*.py")
+        names = {path.stem for path in core} | set(mutants.PARTS[1].sources)
+        assert names == set(mutants.INTERLEAVINGS)
         for part in mutants.PARTS:
             for name in part.sources:
                 assert list((ROOT / "src" / "switchgear").glob(f"{name}.py"))

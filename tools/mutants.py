@@ -1,20 +1,25 @@
 """
 Mutate the code, and see that tests notice.
 
-    mutants.py [--report] [PART ...]
+    mutants.py [--report | --fresh] [PART ...]
 
 mutmut changes one operator, constant or argument at a time, and runs the tests
 that come by there. Each part of the code has a folder below ``build/mutants``:
 who stops a run goes on with it next time, and who changes a function has its
-mutants tried anew. What survives is tried again, put into the source by itself,
-by the tests that cannot run in mutmut's wrappers and by those that explore
+mutants tried anew, who changes tests those that had survived. What was noticed
+before is not tried again until ``--fresh``.
+
+What survives is tried again, put into the source by itself, by the tests that
+cannot run in mutmut's wrappers, all those of its own file, and those that explore
 interleavings. Ends with what survives that as well, and fails if
-``tests/survivors.toml`` does not say of each why no test could notice.
+``tests/survivors.toml`` does not say of each why no test could notice; or says so
+of one that was noticed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -28,7 +33,7 @@ import tomllib
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -46,10 +51,6 @@ SURVIVORS = ROOT / "tests" / "survivors.toml"
 #: and a place in the code are the wrapper's, and a million calls take long.
 #: These tests would fail, or never end, without any mutant.
 STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c")
-#: In mutmut's process these bring the interpreter down.
-ALONE = ("fork", "freezegun")
-#: Where a mutant is tried again, besides the tests of its own file.
-AGAIN = ("interleavings", *ALONE)
 SKIPPED = (
     *STEPS,
     "shown_as_such",
@@ -69,6 +70,34 @@ MINUTE = 60
 
 #: What mutmut calls the end of a mutant that was noticed.
 NOTICED = frozenset({"killed", "timeout", "segfault"})
+
+#: Which interleavings are about a file; those of forks are about all of them.
+INTERLEAVINGS = {
+    "circuit": "breaker",
+    "outcomes": "breaker",
+    "windows": "breaker",
+    "_breaker": "breaker",
+    "queue": "limiter",
+    "rate": "limiter",
+    "token_bucket": "limiter",
+    "_limiter": "limiter",
+    "_waiting": "limiter",
+    "_counter": "counter",
+    "_keyed": "registry",
+    "_registry": "registry",
+    "_set": "set",
+}
+
+#: Tests of forks and of frozen clocks bring mutmut's own process down.
+ALONE = ("fork", "freezegun")
+
+#: Says in its own process, as mutmut goes by the working directory, what mutants
+#: change: their names come in, and their differences go out.
+DIFFERENCES = """
+import json, sys
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+json.dump({key: get_diff_for_mutant(key) for key in json.load(sys.stdin)}, sys.stdout)
+"""
 
 
 #: And of one that was not; any other has not been tried yet.
@@ -154,16 +183,88 @@ class Mutant:
 
     key: str
     status: str
+    difference: str = ""
+    #: Counted among those that read alike.
+    number: int = 1
 
     @property
-    def function(self) -> str:
+    def file(self) -> Path:
         """
-        The function's name, with its module and class.
+        The file it is in, from the root of the project.
         """
-        module, _, name = self.key.rpartition(".")
-        name = name.rpartition("__mutmut_")[0]
-        name = name.removeprefix("x").removeprefix("_").strip("ǁ").replace("ǁ", ".")
-        return f"{module.removeprefix('switchgear.')}.{name}"
+        module = self.key.rpartition(".")[0]
+        return Path("src", *module.split(".")).with_suffix(".py")
+
+    @property
+    def names(self) -> list[str]:
+        """
+        The names of its class, if any, and of its function.
+        """
+        name = self.key.rpartition(".")[2].rpartition("__mutmut_")[0]
+        if name.startswith("xǁ"):
+            return name.removeprefix("xǁ").split("ǁ")
+        return [name.removeprefix("x_")]
+
+    @property
+    def text(self) -> str:
+        """
+        In one line: the function, what it was, what it is.
+        """
+        module = self.key.rpartition(".")[0].removeprefix("switchgear.")
+        lines = self.difference.splitlines()
+        was, now = (
+            " ".join(
+                line[1:].strip()
+                for line in lines
+                if line.startswith(sign) and not line.startswith(sign * 3)
+            )
+            for sign in "-+"
+        )
+        which = "" if self.number == 1 else f" ({self.number})"
+        return f"{'.'.join([module, *self.names])}: {was} -> {now}{which}"
+
+
+def mutated(source: str, mutant: Mutant) -> str:
+    """
+    Return *source*, changed as *mutant* is.
+
+    Raises ValueError if its difference does not fit the function.
+    """
+    body: list[ast.stmt] = ast.parse(source).body
+    for name in mutant.names:
+        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [one for one in body if isinstance(one, kinds) and one.name == name]
+        # Of overloads the last is the one that runs.
+        node = found[-1]
+        body = node.body
+    lines = source.splitlines()
+    first, last = node.lineno - 1, node.end_lineno or node.lineno
+    # What stands above a function belongs to it.
+    while first and lines[first - 1].strip()[:1] in {"", "#"}:
+        first -= 1
+    # From the end, so that the places of the others stay.
+    for hunk in re.split(r"(?m)^@@.*\n", mutant.difference)[:0:-1]:
+        told = [(line[:1], line[1:]) for line in hunk.splitlines()]
+        # Docstrings are told as they stand, all else as if it stood by itself.
+        before = [line.strip() for sign, line in told if sign != "+"]
+        places = [
+            at
+            for at in range(first, last - len(before) + 1)
+            if [line.strip() for line in lines[at : at + len(before)]] == before
+        ]
+        if len(places) != 1:
+            msg = f"it fits {len(places)} places: {mutant.key}\n{mutant.difference}"
+            raise ValueError(msg)
+        at = places[0]
+        for sign, line in told:
+            if sign == "+":
+                lines.insert(at, " " * node.col_offset + line)
+                at += 1
+            elif sign == "-":
+                del lines[at]
+            else:
+                at += 1
+    return "\n".join([*lines, ""])
 
 
 def prepare(part: Part) -> None:
@@ -214,9 +315,10 @@ def run(part: Part) -> bool:
     note = part.folder / "tests.sha256"
     tests = _digest(ROOT / "tests")
     survivors: list[str] = []
-    if note.exists() and note.read_text(encoding="utf-8") != tests:
-        survivors = [one.key for one in results(part) if one.status in TRIED]
-        (part.folder / "second.json").unlink(missing_ok=True)
+    if (part.folder / "mutants").exists():
+        known = note.read_text(encoding="utf-8") if note.exists() else ""
+        if known != tests:
+            survivors = [one.key for one in results(part) if one.status in TRIED]
     prepare(part)
     if not _run(part) or (survivors and not _run(part, *survivors)):
         return False
@@ -259,27 +361,26 @@ def _digest(folder: Path) -> str:
 
 def results(part: Part) -> list[Mutant]:
     """
-    Return what is known of the mutants of *part*.
+    Return what is known of the mutants of *part*, in order.
     """
     said = mutmut(part, "results", "--all", "true")
     found = re.findall(r"^\s*(switchgear\.\S+): (.+)$", said, re.MULTILINE)
-    return [Mutant(key, status.strip()) for key, status in found]
-
-
-def change(part: Part, mutant: Mutant) -> str:
-    """
-    Return in one line what *mutant* changes: function, what it was, what it is.
-    """
-    lines = mutmut(part, "show", mutant.key).splitlines()
-    sides = [
-        " ".join(
-            line[1:].strip()
-            for line in lines
-            if line.startswith(sign) and not line.startswith(sign * 3)
-        )
-        for sign in "-+"
-    ]
-    return f"{mutant.function}: {sides[0]} -> {sides[1]}"
+    told = subprocess.run(
+        [sys.executable, "-c", DIFFERENCES],
+        input=json.dumps([key for key, _ in found]),
+        capture_output=True,
+        check=True,
+        cwd=part.folder,
+        encoding="utf-8",
+    )
+    differences = json.loads(told.stdout)
+    alike: Counter[str] = Counter()
+    mutants = []
+    for key, status in found:
+        mutant = Mutant(key, status.strip(), differences[key])
+        alike[mutant.text] += 1
+        mutants.append(replace(mutant, number=alike[mutant.text]))
+    return mutants
 
 
 class SecondTry:
@@ -290,42 +391,41 @@ class SecondTry:
     def __init__(self, part: Part) -> None:
         self._part = part
         self._path = part.folder / "second.json"
-        self._noticed: dict[str, bool] = {}
+        self._known: dict[str, bool] = {}
         if self._path.exists():
-            self._noticed = json.loads(self._path.read_text(encoding="utf-8"))
+            self._known = json.loads(self._path.read_text(encoding="utf-8"))
+        #: What was tried holds for these tests and this source.
+        self._state = _digest(ROOT / "tests") + _digest(ROOT / "src")
         self._lock = Lock()
 
-    def notices(self, mutant: Mutant, change: str) -> bool:
+    def notices(self, mutant: Mutant) -> bool | None:
         """
-        Answer whether a test notices *change*, which *mutant* is about.
+        Answer whether a test notices *mutant*; None if that takes too long.
         """
-        if change not in self._noticed:
-            noticed = self._try(mutant)
-            with self._lock:
-                self._noticed[change] = noticed
-                text = json.dumps(self._noticed, indent=1, ensure_ascii=False)
-                self._path.write_text(text, encoding="utf-8")
-        return self._noticed[change]
+        source = (ROOT / mutant.file).read_text(encoding="utf-8")
+        noticed = self._is_red(mutant.file, mutated(source, mutant), mutant.key)
+        if noticed and self._is_red(mutant.file, source, "") is not False:
+            msg = f"{mutant.file}: the tests fail without any mutant"
+            raise RuntimeError(msg)
+        return noticed
 
-    def _try(self, mutant: Mutant) -> bool:
+    def _is_red(self, file: Path, source: str, key: str) -> bool | None:
+        """
+        Answer whether a test fails if *source* is in *file*.
+        """
+        about = f"{self._state} {key or file}"
+        with self._lock:
+            if about in self._known:
+                return self._known[about]
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder)
             for name in ("src", "tests"):
                 shutil.copytree(ROOT / name, copy / name)
             shutil.copy(ROOT / "pyproject.toml", copy)
-            file = self._file(mutant)
-            with self._lock:
-                mutmut(self._part, "apply", mutant.key)
-                shutil.move(self._part.folder / file, copy / file)
-                shutil.copy(ROOT / file, self._part.folder / file)
-            command = [sys.executable, "-m", "pytest", "-x", "-q"]
-            command += ["-p", "no:cacheprovider"]
-            command += ["-k", " or ".join([*STEPS, *AGAIN, f"test{file.stem}"])]
-            tests = sorted({*self._part.tests, *(f"test_{one}.py" for one in ALONE)})
-            command += [f"tests/{name}" for name in tests]
+            (copy / file).write_text(source, encoding="utf-8")
             try:
                 ended = subprocess.run(
-                    [*command, "tests/interleavings"],
+                    self._command(file.stem),
                     cwd=copy,
                     env={**os.environ, "PYTHONPATH": str(copy / "src")},
                     stdin=subprocess.DEVNULL,
@@ -334,79 +434,78 @@ class SecondTry:
                     timeout=LIMIT,
                 )
             except subprocess.TimeoutExpired:
-                return False
-            return ended.returncode == 1
+                return None
+        with self._lock:
+            self._known[about] = ended.returncode == 1
+            text = json.dumps(self._known, indent=1, ensure_ascii=False)
+            self._path.write_text(text, encoding="utf-8")
+        return ended.returncode == 1
 
-    def _file(self, mutant: Mutant) -> Path:
-        module = mutant.key.rpartition(".")[0]
-        return Path("src", *module.split(".")).with_suffix(".py")
-
-
-class Explanations:
-    """
-    Know why some mutants survive.
-    """
-
-    def __init__(self, path: Path) -> None:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        self.mutants: set[str] = set()
-        self.patterns: list[re.Pattern[str]] = []
-        for group in table.get("survivors", []):
-            if not group["why"].strip():
-                msg = f"{path}: without a reason: {group}"
-                raise ValueError(msg)
-            self.mutants.update(group.get("mutants", ()))
-            self.patterns += map(re.compile, group.get("patterns", ()))
-
-    def explain(self, change: str) -> bool:
+    def _command(self, stem: str) -> list[str]:
         """
-        Answer whether it is known why *change* survives.
+        Return what runs the tests that may notice something in that file.
         """
-        return change in self.mutants or any(
-            pattern.fullmatch(change) for pattern in self.patterns
-        )
+        own = f"test_{stem.lstrip('_')}"
+        also = [f"interleavings/test_{INTERLEAVINGS[stem]}.py"]
+        also += ["interleavings/test_fork.py", *(f"test_{one}.py" for one in ALONE)]
+        tests = [f"tests/{name}" for name in (*self._part.tests, *also)]
+        which = " or ".join([own, *STEPS, "interleavings", *ALONE])
+        run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        return [*run, "-k", which, *tests]
 
 
-def report(part: Part, explanations: Explanations) -> bool:
+def explanations(path: Path) -> set[str]:
+    """
+    Return the mutants of which it is said why they survive.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    known: set[str] = set()
+    for group in table.get("survivors", []):
+        if not group["why"].strip():
+            msg = f"{path}: without a reason: {group}"
+            raise ValueError(msg)
+        known.update(group["mutants"])
+    return known
+
+
+def report(part: Part, known: set[str]) -> bool:
     """
     Print what became of the mutants of *part*; answer whether all is well.
     """
     mutants = results(part)
-    left = [one for one in mutants if one.status not in NOTICED]
+    left = [one for one in mutants if one.status in TRIED]
     second = SecondTry(part)
-
-    def explained(mutant: Mutant) -> tuple[str, bool, bool]:
-        text = change(part, mutant)
-        is_explained = explanations.explain(text)
-        may_try = mutant.status in TRIED and not is_explained
-        return text, is_explained, may_try and second.notices(mutant, text)
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tried = list(pool.map(explained, left))
-    again = sum(is_noticed for _, _, is_noticed in tried)
-    unexplained = [
-        (mutant, text)
-        for mutant, (text, *is_known) in zip(left, tried, strict=True)
-        if not any(is_known)
-    ]
-    by_file = Counter(one.key.rsplit(".", 1)[0] for one in mutants)
-    noticed = Counter(
-        one.key.rsplit(".", 1)[0] for one in mutants if one.status in NOTICED
-    )
+        noticed = dict(zip(left, pool.map(second.notices, left), strict=True))
+
+    def is_noticed(mutant: Mutant) -> bool:
+        return mutant.status in NOTICED or noticed.get(mutant) is True
+
+    problems = []
+    for mutant in mutants:
+        if mutant.status not in NOTICED | TRIED:
+            problems.append(f"{mutant.status}: {mutant.text}")
+        elif is_noticed(mutant) and mutant.text in known:
+            problems.append(f"explained, but noticed: {mutant.text}")
+        elif not is_noticed(mutant) and mutant.text not in known:
+            slow = " (tried again, it took too long)" if noticed[mutant] is None else ""
+            problems.append(f"{mutant.status}{slow}: {mutant.text}")
+
     print(f"\n{part.name}: {len(mutants)} mutants")
-    for name, count in sorted(by_file.items()):
-        file = name.removeprefix("switchgear.")
-        survived = count - noticed[name]
-        print(f"  {file:20} {count:5}  noticed {noticed[name]:5}  left {survived:3}")
+    for file in sorted({one.file for one in mutants}):
+        there = [one for one in mutants if one.file == file]
+        survived = sum(not is_noticed(one) for one in there)
+        print(f"  {file.stem:16} {len(there):5}, survived {survived:3}")
     timeouts = sum(one.status == "timeout" for one in mutants)
+    again = sum(one is True for one in noticed.values())
+    survived = sum(not is_noticed(one) for one in mutants)
     print(
-        f"  noticed: {sum(noticed.values())}, {timeouts} of them by taking too long;"
-        f" {again} more without wrappers; survived: {len(left) - again},"
-        f" not explained: {len(unexplained)}"
+        f"  noticed: {len(mutants) - survived}, {timeouts} as they took too long,"
+        f" {again} without wrappers; survived: {survived}; problems: {len(problems)}"
     )
-    for one, text in unexplained:
-        print(f"    {one.status}: {text}")
-    return bool(mutants) and not unexplained
+    for problem in problems:
+        print(f"    {problem}")
+    return bool(mutants) and not problems
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -416,16 +515,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
     parser.add_argument("parts", nargs="*", help="which parts, if not all")
     parser.add_argument(
-        "--report", action="store_true", help="say only what is known already"
+        "--report", action="store_true", help="start no run, only report"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget what earlier runs have found"
     )
     options = parser.parse_args(arguments)
     parts = _chosen(options.parts)
-    explanations = Explanations(SURVIVORS)
+    known = explanations(SURVIVORS)
     is_well = True
     for part in parts:
+        if options.fresh:
+            shutil.rmtree(part.folder, ignore_errors=True)
         if not options.report and not run(part):
             return 1
-        is_well = report(part, explanations) and is_well
+        is_well = report(part, known) and is_well
     return 0 if is_well else 1
 
 
