@@ -62,11 +62,10 @@ docs: install ## Build the documentation into build/docs, warnings are errors
 dist: install ## Build wheel and sdist, test the wheel in an empty environment
 	@tools/test-dist "$(PYTHON)" $(ARGS)
 
-prove: install ## Try it all: schedules, models, stress, deliberate breakages, mutants
+prove: install ## Try schedules, models, stress, and every deliberate breakage
 	@$(if $(ARGS),,$(bin)/python -m pytest -v tests/interleavings tests/models)
 	@$(if $(ARGS),,$(bin)/python tests/stress/stress_shared.py)
 	@$(bin)/python tools/prove.py $(ARGS)
-	@$(if $(ARGS),,$(MAKE) mutants)
 
 mutants: ## Mutate the code, see that tests notice; an hour or two, resumable
 	@tools/make-venv .venv-mutants "$(PYTHON)" mutants

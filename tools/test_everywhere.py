@@ -45,6 +45,7 @@ HALVES = (
 
 #: What pytest says at the end, and what tests/conftest.py adds.
 OUTCOME = re.compile(r"^=* ?(\d+ (?:passed|failed|error|skipped|deselected).*)$")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 GIL = re.compile(r"^GIL: (on|off)$")
 
@@ -103,7 +104,7 @@ class Run:
         """
         Whether all of it passed.
         """
-        return bool(self.parts) and not any(part.status for part in self.parts)
+        return bool(self.parts) and all(part.status == 0 for part in self.parts)
 
     @property
     def outcome(self) -> str:
@@ -115,12 +116,12 @@ class Run:
         counts: Counter[str] = Counter()
         others: list[str] = []
         for part in self.parts:
-            lines = part.output.splitlines()
+            lines = COLOUR.sub("", part.output).splitlines()
             found = [match[1] for line in lines if (match := OUTCOME.match(line))]
             if found:
                 for number, what in COUNT.findall(found[-1].split(" in ")[0]):
                     counts[what] += int(number)
-            else:
+            if not found or part.status not in {0, 1}:
                 others.append(f"ended with status {part.status}")
             others += [match[0] for line in lines if (match := GIL.match(line))]
         said = [f"{number} {what}" for what, number in counts.items()]
@@ -175,7 +176,8 @@ def main(python: str, *arguments: str) -> int:
         if run.folder:
             run.parts = [Part(part) for part in ([arguments] if arguments else HALVES)]
     jobs = [(run, part) for run in runs for part in run.parts]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         show(first.title)
         running = [
             pool.submit(part.run, run.folder, is_shown=number == 0)
@@ -185,6 +187,9 @@ def main(python: str, *arguments: str) -> int:
             done.result()
             if number:
                 show(f"{run.title}{part.output}")
+    finally:
+        # After Ctrl-C nothing more begins.
+        pool.shutdown(cancel_futures=True)
 
     print("\nTests, by interpreter:")
     for run in runs:
