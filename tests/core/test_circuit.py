@@ -467,6 +467,32 @@ class TestExpire:
 
 
 class TestOrphaned:
+    @pytest.mark.parametrize("threshold", [1, 9])
+    def test_the_parents_probe_is_nobodys(self, threshold):
+        """
+        If a probe of the parent reports in a forked child, nothing is counted,
+        whether or not one of the child was given up at that moment.
+        """
+        rules = policy(threshold=threshold, half_open_probes=2)
+        world = World(rules)
+        for _ in range(threshold):
+            world.report(FAILURE)
+        world.now_ns = 100
+        world.ask()
+        inherited = world.calls[-1]
+        world.circuit = core.orphaned(rules, world.circuit, world.now_ns)
+        world.ask()
+        # Taken a little later than that of the child, so its time is not up.
+        generation, lease, start_ns = inherited
+        theirs = generation, lease._replace(number=99, expires_ns=999), start_ns
+        world.now_ns = 150
+
+        step = world.report(FAILURE, theirs)
+
+        assert step.counted is None
+        assert 1 == step.expired
+        assert (OPEN if threshold == 1 else HALF_OPEN) is step.circuit.phase
+
     @given(policy=POLICIES, happenings=HAPPENINGS)
     def test_a_forked_child_has_no_leases_and_the_same_window(self, policy, happenings):
         """

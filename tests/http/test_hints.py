@@ -252,7 +252,7 @@ NAMES = st.sampled_from(
 )
 VALUES = st.one_of(
     st.text(max_size=40),
-    st.text("-+0123456789.:TZhmsµ,; =\"()rtw", max_size=40),
+    st.text('-+0123456789.:TZhmsµ,; ="()rtw', max_size=40),
     st.sampled_from(["0", "30", "6m0s", DATE, '"a";r=0;t=30', "limit=1, remaining=0"]),
     st.floats().map(str),
     st.datetimes().map(str),
