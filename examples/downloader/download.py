@@ -153,8 +153,10 @@ class Downloader:
             for n in range(threads)
         ]
         try:
-            for worker in workers:
-                worker.start()
+            # Raised amid the start of a thread, it would confuse the interpreter.
+            with interruption.postponed():
+                for worker in workers:
+                    worker.start()
             backlog.wait(left=mine // 2)
             if len(addresses) > mine and self._crash is None:
                 _log.info("downloader.tasks_join", tasks=len(addresses) - mine)
