@@ -1328,6 +1328,23 @@ class TestShortWay:
     The short way through ``try_acquire`` and ``wait`` against the queue.
     """
 
+    def test_the_ways_meet(self):
+        """
+        If some calls wait and others try, on the machine's clock, all count by
+        the same whole numbers.
+        """
+        limiter = RateLimiter(0.001, burst=5)
+
+        limiter.wait()
+        assert (True, 0.0, 3) == limiter.try_acquire()
+
+        # Admitted at once: it does not suspend, so it needs no loop either.
+        with pytest.raises(StopIteration):
+            limiter.wait_async().send(None)
+        assert (True, 0.0, 1) == limiter.try_acquire()
+        assert type(limiter.snapshot().available) is int
+        assert 1 == limiter.snapshot().available
+
     @settings(max_examples=150)
     @given(
         st.sampled_from(

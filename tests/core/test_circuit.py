@@ -401,6 +401,54 @@ class TestCooldown:
         assert expected == core.cooldown_ns(policy(jitter=jitter), 0, chance)
 
 
+class TestAdmit:
+    def test_an_observed_circuit_admits_what_it_would_refuse(self):
+        """
+        If a circuit is only observed, what it would have refused is admitted,
+        in a generation that is never the present one.
+        """
+        rules = policy(threshold=1)
+        world = World(rules)
+        world.circuit = core.fresh(rules, 0, override=CircuitState.OBSERVING)
+        world.report(FAILURE)
+
+        step, answer = core.admit(rules, world.circuit, 1, 0.5)
+
+        assert (True, core.REFUSED_GENERATION) == answer[:2]
+        assert world.circuit is step.circuit
+        assert core.REFUSED_GENERATION < 0
+
+
+class TestRecord:
+    def test_an_ignored_probe_reopens_for_a_share_of_chance(self):
+        """
+        If the last probe that may be ignored is, the cooldown that begins has
+        its share of chance, too.
+        """
+        world = World(policy(threshold=1, jitter=0.5), chance=0.75)
+        world.report(FAILURE)
+        world.now_ns = world.circuit.due_ns
+        world.ask()
+
+        world.report(IGNORED, world.calls[-1])
+
+        assert OPEN is world.circuit.phase
+        assert 125 == world.circuit.due_ns - world.now_ns
+
+    def test_closing_begins_a_generation(self):
+        """
+        If a circuit closes, its generation is the next one.
+        """
+        world = World(policy(threshold=1))
+        world.report(FAILURE)
+        world.now_ns = world.circuit.due_ns
+        world.ask()
+
+        world.report(SUCCESS, world.calls[-1])
+
+        assert (CLOSED, 4) == (world.circuit.phase, world.circuit.generation)
+
+
 class TestLook:
     def test_a_probe_given_up_reopens_for_a_share_of_chance(self):
         """

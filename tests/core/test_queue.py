@@ -810,6 +810,19 @@ class TestSettle:
         assert 8 * SECOND == queue.turn_of(second)
         assert 9 * SECOND == queue.turn(2 * SECOND, 1)
 
+    def test_before_the_turn_more_and_gone(self):
+        """
+        If one that was settled to more leaves, its debt leaves with it.
+        """
+        queue = drained(Rate(1, burst=5))
+        first, second = enter(queue, 0, 2), enter(queue, 0, 1)
+        queue.settle(0, first, 7)
+        queue.leave(0, first)
+        check(queue)
+
+        assert SECOND == queue.turn_of(second)
+        assert 2 * SECOND == queue.turn(0, 1)
+
     def test_before_the_turn_the_first_is_due_now(self):
         """
         If the first is settled to what is there already, it is due now and
