@@ -42,6 +42,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "mutants"
@@ -230,13 +232,7 @@ def mutated(source: str, mutant: Mutant) -> str:
 
     Raises ValueError if its difference does not fit the function.
     """
-    body: list[ast.stmt] = ast.parse(source).body
-    for name in mutant.names:
-        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        found = [one for one in body if isinstance(one, kinds) and one.name == name]
-        # Of overloads the last is the one that runs.
-        node = found[-1]
-        body = node.body
+    node = _named(ast.parse(source), mutant.names)
     lines = source.splitlines()
     first, last = node.lineno - 1, node.end_lineno or node.lineno
     # What stands above a function belongs to it.
@@ -265,6 +261,17 @@ def mutated(source: str, mutant: Mutant) -> str:
             else:
                 at += 1
     return "\n".join([*lines, ""])
+
+
+def _named(node: ast.Module | _Definition, names: Sequence[str]) -> _Definition:
+    """
+    Return the function of those names, class first.
+    """
+    name, *others = names
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [one for one in node.body if isinstance(one, kinds) and one.name == name]
+    # Of overloads the last is the one that runs.
+    return _named(found[-1], others) if others else found[-1]
 
 
 def prepare(part: Part) -> None:
@@ -512,7 +519,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run and report; return the exit status.
     """
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0].strip()
+    )
     parser.add_argument("parts", nargs="*", help="which parts, if not all")
     parser.add_argument(
         "--report", action="store_true", help="start no run, only report"
