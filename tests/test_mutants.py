@@ -14,8 +14,12 @@ from textwrap import dedent
 
 import pytest
 
+import switchgear
+
 
 ROOT = Path(__file__).parents[1]
+#: As installed: the source need not be there.
+PACKAGE = Path(switchgear.__file__).parent
 TOOL = ROOT / "tools" / "mutants.py"
 SPEC = importlib.util.spec_from_file_location("mutants", TOOL)
 mutants = importlib.util.module_from_spec(SPEC)
@@ -250,7 +254,7 @@ class TestExplanations:
             function, _, rest = text.partition(": ")
             parts = function.split(".")
             module = parts[:2] if parts[0] == "_core" else parts[:1]
-            file = ROOT.joinpath("src", "switchgear", *module).with_suffix(".py")
+            file = PACKAGE.joinpath(*module).with_suffix(".py")
             source = " ".join(file.read_text(encoding="utf-8").split())
             # An arrow may be part of either side.
             arrows = [found.start() for found in re.finditer(" -> ", rest)]
@@ -269,12 +273,12 @@ class TestParts:
         If a part names sources and tests, they are there, and it is known which
         interleavings are about each.
         """
-        core = (ROOT / "src" / "switchgear" / "_core").glob("[a-z]*.py")
+        core = (PACKAGE / "_core").glob("[a-z]*.py")
         names = {path.stem for path in core} | set(mutants.PARTS[1].sources)
         assert names == set(mutants.INTERLEAVINGS)
         for part in mutants.PARTS:
             for name in part.sources:
-                assert list((ROOT / "src" / "switchgear").glob(f"{name}.py"))
+                assert list(PACKAGE.glob(f"{name}.py"))
             for name in part.tests:
                 assert (ROOT / "tests" / name).exists()
 
