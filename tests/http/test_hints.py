@@ -250,8 +250,10 @@ NAMES = st.sampled_from(
         *(name for pair in PAIRS for name in pair),
     ]
 )
+#: What may come over the wire, and some of what may not.
+SIGNS = "".join(map(chr, range(256))) + "٣µ–\ud800\U0001f600"
 VALUES = st.one_of(
-    st.text(max_size=40),
+    st.text(SIGNS, max_size=40),
     st.text('-+0123456789.:TZhmsµ,; ="()rtw', max_size=40),
     st.sampled_from(["0", "30", "6m0s", DATE, '"a";r=0;t=30', "limit=1, remaining=0"]),
     st.floats().map(str),
