@@ -49,10 +49,11 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "mutants"
 SURVIVORS = ROOT / "tests" / "survivors.toml"
 
-#: mutmut wraps every function, so a step is no longer what it was, a signature
-#: and a place in the code are the wrapper's, and a million calls take long.
-#: These tests would fail, or never end, without any mutant.
+#: Tests that count steps, which are others in mutmut's wrappers.
 STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c")
+
+#: There a signature and a place in the code are the wrapper's as well, and a million
+#: calls take long. These would fail, or never end, without any mutant.
 SKIPPED = (
     *STEPS,
     "shown_as_such",
@@ -72,6 +73,9 @@ MINUTE = 60
 
 #: What mutmut calls the end of a mutant that was noticed.
 NOTICED = frozenset({"killed", "timeout", "segfault"})
+
+#: And of one that was not; any other has not been tried yet.
+TRIED = frozenset({"survived", "no tests"})
 
 #: Which interleavings are about a file; those of forks are about all of them.
 INTERLEAVINGS = {
@@ -100,10 +104,6 @@ import json, sys
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 json.dump({key: get_diff_for_mutant(key) for key in json.load(sys.stdin)}, sys.stdout)
 """
-
-
-#: And of one that was not; any other has not been tried yet.
-TRIED = frozenset({"survived", "no tests"})
 
 
 @dataclass(frozen=True)

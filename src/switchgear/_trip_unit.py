@@ -582,15 +582,11 @@ def _failure_after(
     """
     Return the failure seen last, once *step* is made.
     """
-    if step.circuit is before:
-        return previous
-    if step.transitions:
-        if step.circuit.phase is CLOSED:
-            return None
-        if step.transitions[-1].reason == "probes_ignored":
-            # Others were given up and it reopened: this one has moved nothing.
-            return previous
-    return error if step.counted is FAILURE else previous
+    if step.transitions and step.circuit.phase is CLOSED:
+        return None
+    # A failure that moved the circuit has made the streak longer. One that came
+    # after others were given up, and reopened it, is counted and no more.
+    return error if step.circuit.streak > before.streak else previous
 
 
 def _to_seconds(duration_ns: int | None) -> float | None:

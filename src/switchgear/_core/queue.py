@@ -250,7 +250,7 @@ class Queue:
         self._entered = 0
         self._plan: _Plan | None = None
         self._newest: weakref.ref[Room] | None = None
-        #: All rooms in order, until those of ended bookings are weeded out.
+        #: The rooms of bookings in order, until those that ended are weeded out.
         self._links: list[weakref.ref[Room]] = []
         self._many = _FEW
 
