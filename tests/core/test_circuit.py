@@ -375,6 +375,18 @@ class TestCooldown:
 
         assert expected == [core.cooldown_ns(grows, n, 0.5) for n in range(4)]
 
+    def test_it_is_the_longest_to_the_last(self):
+        """
+        If it has grown to the longest, it is that, not what rounding makes of it.
+        """
+        longest = 38_829_589_494_659_026
+        grows = policy(
+            cooldown_ns=60 * 10**9, cooldown_factor=1.5, max_cooldown_ns=longest
+        )
+
+        assert longest > round(60 * 10**9 * 1.5**33)
+        assert longest == core.cooldown_ns(grows, 33, 0.5)
+
     def test_it_does_not_overflow(self):
         """
         If a circuit was reopened a million times, its cooldown is the longest.

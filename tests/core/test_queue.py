@@ -1320,16 +1320,30 @@ class TestRooms:
             assert expected == one.least
             assert three is one.next
 
+    @pytest.mark.parametrize("which", ["one", "two"])
+    def test_absorbing_interrupted(self, which):
+        """
+        If another sample comes while one room takes the place of the next, it is
+        not lost.
+        """
+        bucket = Bucket(Rate(1))
         one, two = Room(bucket, 1, None), Room(bucket, 1, None)
-        one.next, one.least, two.least = two, 5, 4
+        rooms, in_time = {"one": one, "two": two}, []
+
+        def sample():
+            rooms[which].least = 3
+            in_time.append(one.next is two)
+
         at = 1
-        while interrupted(
-            lambda: one.absorb(two), at, lambda: setattr(two, "least", 3)
-        ):
-            assert (one.next, one.least) in {(two, 5), (None, 4), (None, 3)}
-            assert min(one.least, 5 if one.next is None else two.least) <= 4
+        while True:
             one.next, one.least, two.least = two, 5, 4
+            if not interrupted(lambda: one.absorb(two), at, sample):
+                break
+            if in_time[-1]:
+                least = one.least if one.next is None else min(one.least, two.least)
+                assert least == 3
             at += 1
+        assert True in in_time
 
     def test_who_is_first_is_remembered(self):
         """
@@ -1653,6 +1667,20 @@ def stop():
 SINGLE, DOUBLE = [Rate(1, burst=10)], [Rate(1, burst=10), Rate(2, burst=20)]
 
 
+class TestPlace:
+    def test_a_new_one(self):
+        """
+        If a place is new, nothing has become of it, and nobody looks after others.
+        """
+        place = Place(3)
+
+        assert place.status is Status.NEW
+        assert (place.tokens, place.asks, place.owes) == (3, 3, 0)
+        assert (place.number, place.since, place.turned) == (0, 0, 0)
+        assert place.vigilant is False
+        assert (place.waiter, place.room, place.settled) == (None, None, None)
+
+
 class Scene:
     """
     Stage operations on a queue of ten tokens, to be interrupted anywhere.
@@ -1802,3 +1830,83 @@ class TestReentrancy:
                     scene.check()
                 scene.end()
                 at += 1
+
+    def test_paused_amid_a_grant(self, rates):
+        """
+        If a signal handler pauses it at any point of a grant, who was not admitted
+        by then is not admitted, nor said to be.
+        """
+        at, waited = 1, []
+        while True:
+            scene, queued, decided = Scene(rates), [], []
+            queue = scene.queue
+            queue.undo(0, scene.first)
+
+            def pause(scene=scene, queued=queued):
+                scene.pause()
+                waiting = [scene.second, scene.third]
+                queued += [one for one in waiting if one.status is Status.QUEUED]
+
+            def serve(queue=queue, decided=decided):
+                decided.extend(queue.serve(0))
+
+            if not interrupted(serve, at, pause):
+                break
+            assert all(place.status is Status.QUEUED for place in queued)
+            assert all(place.status is Status.GRANTED for place in decided)
+            waited.append(len(queued))
+            at += 1
+
+        assert {0, 1, 2} == set(waited)
+
+    def test_planned_anew_amid_a_grant(self, rates):
+        """
+        If a signal handler enters the queue at any point of a grant, whoever asks
+        later when it is their turn is not told what was true before.
+        """
+        at = 1
+        while True:
+            scene = Scene(rates)
+            queue = scene.queue
+            # Enough for the two that wait, not for whoever comes then.
+            queue.settle(0, scene.first, 6)
+            queue.front()
+            queue.turn(0, 10)
+
+            def come(scene=scene):
+                scene.wait()
+                scene.look()
+
+            if not interrupted(lambda queue=queue: queue.serve(0), at, come):
+                break
+            told = queue.front(), queue.turn(0, 10)
+            queue._plan = None
+            assert (queue.front(), queue.turn(0, 10)) == told
+            at += 1
+
+        assert at > 2
+
+    def test_reconfigured_amid_a_sample(self, rates):
+        """
+        If a signal handler changes the rates at any point at which it is noted how
+        much may go back, no more goes back than there was room for.
+        """
+        at = 1
+        while True:
+            queue = queue_of(*rates)
+            place = booked(queue, 0, 5)
+            now = 5 * SECOND
+
+            def change(queue=queue, now=now):
+                queue.reconfigure(now, budget_of(rates))
+
+            if not interrupted(
+                lambda queue=queue, now=now: queue.take(now, 3), at, change
+            ):
+                break
+            # It was full again: what was booked is lost.
+            queue.undo(now, place)
+            assert 7 == queue.available(now)
+            at += 1
+
+        assert at > 2
