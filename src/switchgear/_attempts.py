@@ -10,7 +10,7 @@ import enum
 
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from switchgear._core.outcomes import Judge
+from switchgear._core.outcomes import FAILURE, IGNORED, Judge
 from switchgear._instance import Instance
 
 
@@ -242,6 +242,16 @@ if TYPE_CHECKING:
             Note that an iteration ended: exhausted, or closed by its consumer.
             """
 
+        def failed(self, error: BaseException, retry_after: float | None) -> None:
+            """
+            Note that the call failed, and for how long it asked to be left alone.
+            """
+
+        def ignored(self) -> None:
+            """
+            Note that the call says nothing about the service.
+            """
+
 
 if TYPE_CHECKING:
 
@@ -275,6 +285,12 @@ class Unjudged:
         pass
 
     def ended(self) -> None:
+        pass
+
+    def failed(self, error: BaseException, retry_after: float | None) -> None:
+        pass
+
+    def ignored(self) -> None:
         pass
 
 
@@ -352,6 +368,20 @@ class Trial:
             ticket.success()
         elif self._breaker._streak:
             self._breaker._reset_streak(ticket)
+
+    def failed(self, error: BaseException, retry_after: float | None) -> None:
+        ticket = self._ticket
+        if isinstance(ticket, int):
+            self._breaker._record_quick(ticket, FAILURE, error, retry_after)
+        else:
+            ticket.failure(error, retry_after=retry_after)
+
+    def ignored(self) -> None:
+        ticket = self._ticket
+        if isinstance(ticket, int):
+            self._breaker._record_quick(ticket, IGNORED, None)
+        else:
+            ticket.ignore()
 
 
 class TurnAndTrial(Trial):

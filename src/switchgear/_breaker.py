@@ -401,13 +401,17 @@ class CircuitBreaker(TripUnit):
             raise self._error(refusal)
 
     def _record_quick(
-        self, generation: int, outcome: Outcome, error: BaseException | None
+        self,
+        generation: int,
+        outcome: Outcome,
+        error: BaseException | None,
+        retry_after: float | None = None,
     ) -> None:
         """
         Record the outcome of a quick call.
         """
         if not _bypass.active:
-            self._record(outcome, error, generation=generation)
+            self._record(outcome, error, generation=generation, retry_after=retry_after)
 
     def _reset_streak(self, generation: int) -> None:
         """

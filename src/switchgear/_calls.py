@@ -19,6 +19,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from switchgear._attempts import Trial, Unjudged
+from switchgear._validate import whole
 from switchgear.errors import CallNotPermitted
 
 
@@ -84,6 +85,26 @@ def kind_of(function: Function) -> Kind:
         if inspect.isasyncgenfunction(one):
             return Kind.ASYNC_GENERATOR
     return Kind.FUNCTION
+
+
+def checked_function(name: str, function: Function) -> Function:
+    """
+    Return *function*, which answers at once; TypeError if it is of another kind.
+    """
+    kind = kind_of(function)
+    if kind is not Kind.FUNCTION:
+        msg = f"{name} must be an ordinary function, not {kind.value}: {function!r}"
+        raise TypeError(msg)
+    return function
+
+
+def checked_tokens(tokens: Any) -> int | Callable[..., int]:
+    """
+    Return what each call costs, or the function that says so.
+    """
+    if callable(tokens):
+        return checked_function("tokens", tokens)
+    return whole("tokens", tokens, minimum=1)
 
 
 def _is_awaitable_generator(function: Any) -> bool:

@@ -27,12 +27,13 @@ from switchgear import _registry, _validate
 from switchgear._attempts import Circuit, Limit, Lookup, Own, verdicts
 from switchgear._breaker import CircuitBreaker
 from switchgear._calls import (
-    Kind,
+    checked_function,
+    checked_tokens,
     circuit_call,
-    kind_of,
     limited_call,
     protected_call,
 )
+from switchgear._definition import split
 from switchgear._entry import Cell
 from switchgear._keyed import Keyed
 from switchgear._limiter import RateLimiter
@@ -41,45 +42,16 @@ from switchgear._registry import Registry
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
-    from typing import TypedDict, Unpack
+    from collections.abc import Callable, Hashable
+    from typing import Unpack
 
     from switchgear._attempts import Function
-    from switchgear._clock import Clock
     from switchgear._core.outcomes import Matcher
-    from switchgear._core.rate import Rate
-    from switchgear._core.windows import CountWindow, TimeWindow
-    from switchgear._definition import LimiterDefinition
-
-    class CircuitDefinition(TypedDict, total=False):
-        """
-        Define a breaker, apart from what a function judges for itself.
-        """
-
-        threshold: int | None
-        cooldown: float
-        window: CountWindow | TimeWindow | None
-        slow_call_seconds: float | None
-        half_open_probes: int
-        successes_to_close: int
-        probe_timeout: float | None
-        cooldown_factor: float
-        max_cooldown: float | None
-        jitter: float
-        clock: Clock | None
-        store: None
-        max_keys: int
-
-    class ProtectedDefinition(CircuitDefinition, total=False):
-        """
-        Define a limiter and a breaker of one name.
-        """
-
-        calls_per_second: float
-        burst: int
-        rates: Iterable[Rate]
-        max_waiters: int | None
-
+    from switchgear._definition import (
+        CircuitDefinition,
+        LimiterDefinition,
+        ProtectedDefinition,
+    )
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 T = TypeVar("T", RateLimiter, CircuitBreaker)
@@ -148,7 +120,7 @@ def rate_limited(
         _lookup(
             "rate_limited", RateLimiter, limiter_or_name, key, registry, definition
         ),
-        _checked_tokens(tokens),
+        checked_tokens(tokens),
         _validate.optional_seconds("timeout", timeout),
     )
 
@@ -282,10 +254,10 @@ def protected(
     """
     if not isinstance(name, str):
         raise TypeError(_not_taken("protected", "a name", name))
-    for_limiter, for_breaker = _split(definition)
+    for_limiter, for_breaker = split(definition)
     limit = Limit(
         _lookup("protected", RateLimiter, name, key, registry, for_limiter),
-        _checked_tokens(tokens),
+        checked_tokens(tokens),
         _validate.optional_seconds("timeout", timeout),
     )
     circuit = Circuit(
@@ -298,23 +270,6 @@ def protected(
         return _protect("protected", function, limit, circuit)
 
     return decorate
-
-
-#: Settings of a limiter, and those it shares with a breaker.
-_LIMITER: Final = frozenset({"burst", "calls_per_second", "max_waiters", "rates"})
-_SHARED: Final = frozenset({"clock", "max_keys", "store"})
-
-
-def _split(definition: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    for_limiter = {
-        key: value
-        for key, value in definition.items()
-        if key in _LIMITER or key in _SHARED
-    }
-    for_breaker = {
-        key: value for key, value in definition.items() if key not in _LIMITER
-    }
-    return for_limiter, for_breaker
 
 
 def limiter_of(function: Callable[..., Any], *, key: Hashable = ...) -> RateLimiter:
@@ -552,31 +507,17 @@ def _not_taken(decorator: str, taken: str, given: Any) -> str:
     return f"{decorator}() takes {taken}, not {given!r}{hint}"
 
 
-def _checked_tokens(tokens: Any) -> int | Callable[..., int]:
-    if callable(tokens):
-        return _checked_function("tokens", tokens)
-    return _validate.whole("tokens", tokens, minimum=1)
-
-
 def _checked_key(key: Any) -> Callable[..., Hashable] | None:
     if key is None:
         return None
     if callable(key):
-        return _checked_function("key", key)
+        return checked_function("key", key)
     try:
         hash(key)
     except TypeError:
         msg = f"key must be hashable, or a function of the arguments, not {key!r}"
         raise TypeError(msg) from None
     return lambda *_, **__: key
-
-
-def _checked_function(name: str, function: Function) -> Function:
-    kind = kind_of(function)
-    if kind is not Kind.FUNCTION:
-        msg = f"{name} must be an ordinary function, not {kind.value}: {function!r}"
-        raise TypeError(msg)
-    return function
 
 
 def _checked_fallback(fallback: Any) -> Any:

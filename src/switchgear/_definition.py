@@ -5,7 +5,7 @@ What a limiter or breaker is defined by, and what it comes to.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from switchgear._breaker import CircuitBreaker
 from switchgear._core.windows import CountWindow
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
         store: None
         max_keys: int
 
-    class BreakerDefinition(TypedDict, total=False):
+    class CircuitDefinition(TypedDict, total=False):
         """
-        Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
+        Define a breaker, apart from how calls are judged.
         """
 
         threshold: int | None
@@ -50,12 +50,48 @@ if TYPE_CHECKING:
         cooldown_factor: float
         max_cooldown: float | None
         jitter: float
-        failure_on: Matcher
-        ignore: Matcher
-        failure_when: Callable[[Any], bool] | None
         clock: Clock | None
         store: None
         max_keys: int
+
+    class BreakerDefinition(CircuitDefinition, total=False):
+        """
+        Define a breaker: what :class:`CircuitBreaker` takes, and *max_keys*.
+        """
+
+        failure_on: Matcher
+        ignore: Matcher
+        failure_when: Callable[[Any], bool] | None
+
+    class ProtectedDefinition(CircuitDefinition, total=False):
+        """
+        Define a limiter and a breaker of one name.
+        """
+
+        calls_per_second: float
+        burst: int
+        rates: Iterable[Rate]
+        max_waiters: int | None
+
+
+#: Settings of a limiter, and those it shares with a breaker.
+_LIMITER: Final = frozenset({"burst", "calls_per_second", "max_waiters", "rates"})
+SHARED: Final = frozenset({"clock", "max_keys", "store"})
+
+
+def split(definition: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """
+    Return what of *definition* is for the limiter, and what for the breaker.
+    """
+    for_limiter = {
+        key: value
+        for key, value in definition.items()
+        if key in _LIMITER or key in SHARED
+    }
+    for_breaker = {
+        key: value for key, value in definition.items() if key not in _LIMITER
+    }
+    return for_limiter, for_breaker
 
 
 def build(kind: str, name: str | None, definition: dict[str, Any]) -> Any:

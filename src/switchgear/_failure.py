@@ -26,6 +26,13 @@ def sign(refusal: CircuitOpenError, mark: object) -> None:
     refusal.__dict__[_ISSUER] = mark
 
 
+def countersign(refusal: CircuitOpenError, other: CircuitOpenError) -> None:
+    """
+    Note that *refusal* is of the same breaker as *other*.
+    """
+    sign(refusal, other.__dict__.get(_ISSUER))
+
+
 def unchain(error: BaseException, mark: object) -> None:
     """
     Take the last failure off those refusals *error* descends from.

@@ -604,6 +604,15 @@ class Registry:
             entry = self._entries.setdefault((kind, name), fresh)
         return entry
 
+    def _knows(self, kind: str, name: str) -> bool:
+        """
+        Answer whether a look-up of *name* would find something.
+        """
+        key = kind, name
+        return (
+            key in self._entries or key in self._outer or self._layers.know(kind, name)
+        )
+
     def _find(self, kind: str, name: str) -> Entry | None:
         if type(name) is str:
             entry = self._entries.get((kind, name))

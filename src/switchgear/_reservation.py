@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from switchgear._core.queue import Status
 from switchgear._validate import optional_seconds, whole
 
 
@@ -74,16 +75,19 @@ class Reservation:
             TypeError, ValueError: If *timeout* is no number, or negative.
         """
         limit = optional_seconds("timeout", timeout)
-        limiter = self._limiter
-        limiter._wait_thread(self._place, limiter._join, limit)
+        limiter, place = self._limiter, self._place
+        # Mostly it was granted when it was made.
+        if place.status is not Status.GRANTED:
+            limiter._wait_thread(place, limiter._join, limit)
 
     async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- decides at once
         """
         Suspend the task until its turn; else as :meth:`wait`.
         """
         limit = optional_seconds("timeout", timeout)
-        limiter = self._limiter
-        await limiter._wait_task(self._place, limiter._join, limit)
+        limiter, place = self._limiter, self._place
+        if place.status is not Status.GRANTED:
+            await limiter._wait_task(place, limiter._join, limit)
 
     def cancel(self) -> bool:
         """

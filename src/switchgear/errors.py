@@ -132,7 +132,7 @@ class BurstExceeded(CallNotPermitted):
         self.burst = burst
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _burst_exceeded, (self.name, self.tokens, self.burst)
+        return _burst_exceeded, (type(self), self.name, self.tokens, self.burst)
 
 
 class CircuitOpenError(CallNotPermitted):
@@ -255,8 +255,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _burst_exceeded(name: str | None, tokens: int, burst: int) -> BurstExceeded:
-    return BurstExceeded(name, tokens=tokens, burst=burst)
+def _burst_exceeded(
+    kind: type[BurstExceeded], name: str | None, tokens: int, burst: int
+) -> BurstExceeded:
+    return kind(name, tokens=tokens, burst=burst)
 
 
 def _portable(error: BaseException | None) -> BaseException | None:

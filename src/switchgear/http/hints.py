@@ -17,7 +17,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import http_sf
+from switchgear.http._extras import needs
+
+
+with needs("http"):
+    import http_sf
 
 
 if TYPE_CHECKING:
