@@ -19,9 +19,12 @@ import threading
 import time
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from timeit import Timer
 from typing import TYPE_CHECKING, Any
+
+import transports
 
 from floors import Bucket, closure
 
@@ -223,6 +226,15 @@ def lock(threads: int = 4) -> Figure:
     return Figure(sum(spent) / CALLS / threads)
 
 
+def beyond(client: str) -> Figure:
+    """
+    Send a protected request: how much longer that takes than a bare one.
+    """
+    ours, bare = transports.pair(client)
+    figure = compare(ours, bare, timed=lambda one: one.timeit(1000) * 1e6)
+    return Figure(figure.ours - (figure.floor or 0.0))
+
+
 RATIOS = (
     Line("closed call, function / wraps closure", 1.5, closed_function),
     Line("closed call, fresh method / wraps closure", 2.6, closed_method),
@@ -240,6 +252,12 @@ TIMES = (
     Line("ThreadSafeSet.add(), .discard()", 5_000, unique),
     Line("CircuitBreaker.is_open", 1_000, query),
     Line("acquiring a limiter's lock, four threads", 10_000, lock),
+    *(
+        Line(
+            f"a request of {client}, beyond a bare one", 15_000, partial(beyond, client)
+        )
+        for client in transports.CLIENTS
+    ),
 )
 
 
