@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 #: What comes with the extra.
-_EXTRA: Final = frozenset({"httpx2", "rich"})
+_EXTRA: Final = frozenset({"http_sf", "httpx2", "rich"})
 
 
 def _silence() -> None:

@@ -1,15 +1,14 @@
 """
 Download images, from threads and from an event loop, through the same objects.
 
-This is the file to read: what protects the calls is ``fetch`` and
-``fetch_async``; the rest is what a program does about a call that failed, or
-that was not made.
+This is the file to read: what protects the calls is ``define`` and the two
+transports of ``Downloader``; the rest is what a program does about a call that
+failed, or that was not made.
 """
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import time
 
 from http import HTTPStatus
@@ -22,13 +21,8 @@ import structlog
 from backlog import Again, Backlog
 from bad_input import shown
 
-from switchgear import (
-    CallNotPermitted,
-    circuit_protected,
-    limiter_of,
-    rate_limited,
-    registry,
-)
+from switchgear import CallNotPermitted, registry
+from switchgear.http.httpx2 import AsyncProtectedTransport, ProtectedTransport
 
 
 if TYPE_CHECKING:
@@ -53,16 +47,6 @@ GRACE: Final = 1.0
 _log = structlog.get_logger("downloader")
 
 
-class TooManyRequestsError(Exception):
-    """
-    Say that the host wants to be called less often: HTTP 429.
-    """
-
-    def __init__(self, retry_after: float | None) -> None:
-        super().__init__("HTTP 429")
-        self.retry_after = retry_after
-
-
 def define(limiter: dict[str, Any], breaker: dict[str, Any]) -> None:
     """
     Define what protects each host, under the name ``images``.
@@ -72,21 +56,61 @@ def define(limiter: dict[str, Any], breaker: dict[str, Any]) -> None:
         breaker: What differs from those of a breaker.
     """
     registry.keyed_limiter("images", **limiter)
-    registry.keyed_breaker(
-        "images",
-        failure_on=httpx2.TransportError,
-        failure_when=lambda response: response.is_server_error,
-        # It is up, and busy: that is for the limiter to see to.
-        ignore=TooManyRequestsError,
-        **breaker,
-    )
+    registry.keyed_breaker("images", **breaker)
 
 
-def host_of(_: Downloader, address: Address, *__: object) -> str:
+def host_of(request: httpx2.Request) -> str:
     """
-    Return which of the limiters and breakers a call goes through.
+    Return which of the limiters and breakers *request* goes through.
     """
-    return address.host
+    host: str = request.extensions["host"]
+    return host
+
+
+class Counted(httpx2.BaseTransport):
+    """
+    Count requests that are about to be sent.
+    """
+
+    def __init__(self, inner: httpx2.BaseTransport, tallies: Tallies) -> None:
+        self._inner = inner
+        self._tallies = tallies
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """
+        Send *request*.
+        """
+        self._tallies[host_of(request)].called()
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """
+        Close the inner transport.
+        """
+        self._inner.close()
+
+
+class CountedAsync(httpx2.AsyncBaseTransport):
+    """
+    Count requests that are about to be sent from an event loop.
+    """
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, tallies: Tallies) -> None:
+        self._inner = inner
+        self._tallies = tallies
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """
+        Send *request*.
+        """
+        self._tallies[host_of(request)].called()
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """
+        Close the inner transport.
+        """
+        await self._inner.aclose()
 
 
 class Missing(NamedTuple):
@@ -107,7 +131,7 @@ class Downloader:
         tallies: Where calls are counted.
         images: How many there are.
         max_failures: After how many failed calls an image is given up.
-        trust_env: Whether proxies and the like are taken from the environment.
+        trust_env: Whether certificates and the like are taken from the environment.
     """
 
     def __init__(
@@ -123,13 +147,13 @@ class Downloader:
         self._tallies = tallies
         self._images = images
         self._max_failures = max_failures
-        self._settings: dict[str, Any] = {
-            "timeout": 10.0,
-            "trust_env": trust_env,
-            # One for both clients: it takes its time to be made.
-            "verify": httpx2.create_ssl_context(trust_env=trust_env),
-        }
-        self._client = httpx2.Client(**self._settings)
+        # One for both clients: it takes its time to be made.
+        self._certificates = httpx2.create_ssl_context(trust_env=trust_env)
+        sender = httpx2.HTTPTransport(verify=self._certificates)
+        self._client = httpx2.Client(
+            transport=ProtectedTransport("images", Counted(sender, tallies), **_HOW),
+            timeout=_TIMEOUT,
+        )
         self._arrived = registry.counter("arrived")
         self._crash: BaseException | None = None
         self.missing: list[Missing] = []
@@ -173,28 +197,6 @@ class Downloader:
         if self._crash is not None:
             raise self._crash
 
-    # The calls
-
-    @circuit_protected("images", key=host_of)
-    @rate_limited("images", key=host_of)
-    def fetch(self, address: Address) -> httpx2.Response:
-        """
-        Call *address* when it is its turn.
-        """
-        self._tallies[address.host].called()
-        return _heard(self._client.get(address.url))
-
-    @circuit_protected("images", key=host_of)
-    @rate_limited("images", key=host_of)
-    async def fetch_async(
-        self, address: Address, client: httpx2.AsyncClient
-    ) -> httpx2.Response:
-        """
-        Call *address* when it is its turn, from an event loop.
-        """
-        self._tallies[address.host].called()
-        return _heard(await client.get(address.url))
-
     # From threads
 
     def _work(self, backlog: Backlog) -> None:
@@ -207,7 +209,7 @@ class Downloader:
 
     def _attempt(self, address: Address) -> Again | None:
         try:
-            response = self.fetch(address)
+            response = self._client.get(address.url, extensions={"host": address.host})
         except _EXPECTED as error:
             return self._after_error(address, error)
         return self._after_response(address, response)
@@ -215,9 +217,13 @@ class Downloader:
     # From an event loop
 
     async def _run_tasks(self, addresses: Sequence[Address]) -> None:
+        sender = CountedAsync(
+            httpx2.AsyncHTTPTransport(verify=self._certificates), self._tallies
+        )
+        transport = AsyncProtectedTransport("images", sender, **_HOW)
         try:
             async with (
-                httpx2.AsyncClient(**self._settings) as client,
+                httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT) as client,
                 asyncio.TaskGroup() as group,
             ):
                 for address in addresses:
@@ -235,7 +241,7 @@ class Downloader:
         self, address: Address, client: httpx2.AsyncClient
     ) -> Again | None:
         try:
-            response = await self.fetch_async(address, client)
+            response = await client.get(address.url, extensions={"host": address.host})
         except _EXPECTED as error:
             return self._after_error(address, error)
         return self._after_response(address, response)
@@ -245,12 +251,7 @@ class Downloader:
     def _after_error(self, address: Address, error: Exception) -> Again | None:
         if isinstance(error, CallNotPermitted):
             return self._after_refusal(address, error)
-        tally = self._tallies[address.host]
-        if isinstance(error, TooManyRequestsError):
-            tally.called_too_fast()
-            self._slow_down(address, error.retry_after)
-        else:
-            tally.call_failed()
+        self._tallies[address.host].call_failed()
         return self._retry(address, shown(f"{type(error).__name__}: {error}"))
 
     def _after_refusal(
@@ -272,10 +273,13 @@ class Downloader:
         if response.next_request is not None:
             # To be called at its own host's turn.
             return self._retry_at(address, response.next_request.url)
-        self._tallies[address.host].call_failed()
-        reason = f"HTTP {response.status_code}"
+        tally, reason = self._tallies[address.host], f"HTTP {response.status_code}"
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            # For how long, the limiter has been told.
+            tally.called_too_fast()
+            return self._retry(address, reason)
+        tally.call_failed()
         if response.is_server_error:
-            self._slow_down(address, _retry_after(response))
             return self._retry(address, reason)
         self._give_up(address, reason)
         return None
@@ -286,18 +290,6 @@ class Downloader:
         arrived = self._arrived.increment()
         if arrived * 10 // self._images > (arrived - 1) * 10 // self._images:
             _log.info("downloader.progress", arrived=arrived, of=self._images)
-
-    def _slow_down(self, address: Address, seconds: float | None) -> None:
-        """
-        Leave the host alone for so long; for good if that is too long.
-        """
-        if seconds is None:
-            return
-        limiter = limiter_of(self.fetch, key=address.host)
-        if seconds > PATIENCE:
-            limiter.close(f"the host asks to be left alone for {seconds:.0f} s")
-        else:
-            limiter.pause(seconds)
 
     def _retry(self, address: Address, reason: str) -> Again | None:
         address = address.failed()
@@ -325,30 +317,14 @@ class Downloader:
 
 
 #: What is expected of calls on a network, and of their protection.
-_EXPECTED: Final = (CallNotPermitted, TooManyRequestsError, httpx2.HTTPError)
+_EXPECTED: Final = (CallNotPermitted, httpx2.HTTPError)
 
+#: How both clients are protected. A host that asks to be left alone for longer than
+#: anybody is to wait has its calls refused.
+_HOW: Final[dict[str, Any]] = {"key": host_of, "max_pause": PATIENCE}
 
-def _heard(response: httpx2.Response) -> httpx2.Response:
-    """
-    Return *response*, unless it is a refusal of the host's.
-    """
-    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-        raise TooManyRequestsError(_retry_after(response))
-    return response
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """
-    Return the seconds *response* asks for: given as such, or as a date.
-    """
-    text = response.headers.get("Retry-After", "")
-    if text.isdecimal():
-        return float(text)
-    try:
-        date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, date.timestamp() - time.time())
+#: How long to wait for a host to connect, or to say something, in seconds.
+_TIMEOUT: Final = 10.0
 
 
 def _join(workers: list[Thread]) -> None:

@@ -42,7 +42,7 @@ class Job:
         addresses: Where the images are.
         introduction: What is said before it begins.
         max_failures: After how many failed calls an image is given up.
-        trust_env: Whether proxies and the like are taken from the environment.
+        trust_env: Whether certificates and the like are taken from the environment.
     """
 
     addresses: list[Address]

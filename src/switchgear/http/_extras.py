@@ -21,4 +21,4 @@ def needs(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         msg = f'{error}: pip install "switchgear[{extra}]"'
-        raise ImportError(msg, name=error.name) from error
+        raise type(error)(msg, name=error.name) from error
