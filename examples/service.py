@@ -24,6 +24,8 @@ class Service(ThreadingHTTPServer):
     Attributes:
         calls: How many calls there were.
         down: Whether every call is answered with 503.
+        busy: Whether every call is answered with 429, and told to come back in a
+            second.
     """
 
     daemon_threads = True
@@ -32,6 +34,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.calls = 0
         self.down = False
+        self.busy = False
         self._lock = Lock()
 
     @property
@@ -49,6 +52,8 @@ class Service(ThreadingHTTPServer):
             self.calls += 1
         if self.down:
             return HTTPStatus.SERVICE_UNAVAILABLE
+        if self.busy:
+            return HTTPStatus.TOO_MANY_REQUESTS
         return HTTPStatus.NOT_FOUND if path.startswith("/no-") else HTTPStatus.OK
 
 
@@ -59,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = str(price).encode() if status == HTTPStatus.OK else b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(body)
 

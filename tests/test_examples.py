@@ -16,9 +16,12 @@ from pages import ROOT, blocks
 import switchgear
 
 from switchgear import events, testing
+from switchgear.http import aiohttp, httpx, httpx2, requests
 
 
 EXAMPLES = ROOT / "examples"
+
+HTTP = (aiohttp, httpx, httpx2, requests)
 
 #: What the examples call is no example.
 HELPERS = {"service.py"}
@@ -70,6 +73,7 @@ def test_each_is_made_of_what_is_public(path):
         "switchgear": {*switchgear.__all__, "testing", "events"},
         "switchgear.events": set(events.__all__),
         "switchgear.testing": set(testing.__all__),
+        **{one.__name__: set(one.__all__) for one in HTTP},
     }
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
