@@ -26,11 +26,10 @@ from switchgear._limiter_snapshot import snapshot_of
 from switchgear._reservation import Reservation
 from switchgear._turnstile import Turnstile
 from switchgear._unchanged import UNCHANGED, Unchanged
-from switchgear._validate import nanoseconds, optional_seconds, text, whole
+from switchgear._validate import optional_seconds, text, whole
 from switchgear._validate import seconds as duration
 from switchgear.events import (
     LimiterClosed,
-    LimiterPaused,
     LimiterReopened,
     Reconfigured,
 )
@@ -263,14 +262,7 @@ class RateLimiter(Turnstile):
             TypeError, ValueError: If *seconds* is no number, or negative.
         """
         length = duration("seconds", seconds)
-
-        def act(now: int, _: list[Place]) -> None:
-            until = now + nanoseconds(length)
-            if until > self._queue.paused_until:
-                self._queue.pause(until)
-                self._put(LimiterPaused, now, limiter=self._name, paused_for=length)
-
-        self._visit(act)
+        self._pause(length, length)
 
     def close(self, reason: str = "") -> None:
         """

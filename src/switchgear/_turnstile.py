@@ -31,7 +31,12 @@ from switchgear._waiting import (
     wait_in_thread,
 )
 from switchgear.errors import BurstExceeded, RateLimitExceeded
-from switchgear.events import LoopBlocked, RateLimitRefused, RateLimitWaited
+from switchgear.events import (
+    LimiterPaused,
+    LoopBlocked,
+    RateLimitRefused,
+    RateLimitWaited,
+)
 
 
 if TYPE_CHECKING:
@@ -58,6 +63,7 @@ class Turnstile(Instance):
 
     __slots__ = (
         "_ahead",
+        "_asked_until",
         "_capacity",
         "_clock",
         "_cost",
@@ -92,6 +98,8 @@ class Turnstile(Instance):
         self._queue = Queue(budget_of(rates), 0)
         self._crews: dict[asyncio.AbstractEventLoop, Crew] = {}
         self._said_blocked = False
+        #: Until when a server asked to be left alone, if for longer than it got.
+        self._asked_until = 0
         #: A reading from here on may take the short way through try_acquire:
         #: one bucket, nobody queues, no pause, the clock did not step back.
         self._floor = NEVER
@@ -336,6 +344,40 @@ class Turnstile(Instance):
     def _forget_crew(self, crew: Crew) -> None:
         if self._crews.get(crew.loop) is crew:
             del self._crews[crew.loop]
+
+    # Pausing
+
+    def _pause(self, seconds: float, asked: float) -> None:
+        """
+        Admit nobody for so many *seconds*, where *asked* were asked for.
+        """
+
+        def act(now: int, _: list[Place]) -> None:
+            until = now + nanoseconds(seconds)
+            if until > self._queue.paused_until:
+                self._queue.pause(until)
+                self._put(LimiterPaused, now, limiter=self._name, paused_for=seconds)
+            if asked > seconds:
+                asked_until = now + nanoseconds(asked)
+                self._asked_until = max(self._asked_until, asked_until)
+
+        self._visit(act)
+
+    def _still_asked(self) -> float:
+        """
+        Return for how many seconds more a server asked than it got, 0.0 if it did not.
+
+        From now on; and only while it is paused, for as long as it got.
+        """
+        if not self._asked_until:
+            return 0.0
+
+        def act(now: int, _: list[Place]) -> float:
+            if now >= self._queue.paused_until:
+                self._asked_until = 0
+            return to_seconds(max(0, self._asked_until - now))
+
+        return self._visit(act)
 
     # Entering
 

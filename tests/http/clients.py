@@ -75,6 +75,12 @@ class SyncHttpx:
         hops = [*response.history, response]
         return Reply(response.status_code, body, tuple(h.status_code for h in hops))
 
+    def drop(self, url):
+        """
+        Ask, and drop the response, neither read nor closed.
+        """
+        self.client.send(self.client.build_request("GET", url), stream=True)
+
     @contextmanager
     def opened(self, url):
         """
@@ -107,6 +113,9 @@ class Async:
 
     def get(self, url, **more):
         return self.runner.run(self.get_async(url, **more))
+
+    def drop(self, url):
+        self.runner.run(self.drop_async(url))
 
     @contextmanager
     def opened(self, url):
@@ -148,6 +157,9 @@ class AsyncHttpx(Async):
         stream = self.client.stream("GET", url, follow_redirects=True, **more)
         async with stream as response:
             return SyncHttpx._reply(self, response, await response.aread())
+
+    async def drop_async(self, url):
+        await self.client.send(self.client.build_request("GET", url), stream=True)
 
     def opened_async(self, url):
         return self.client.stream("GET", url)
@@ -196,6 +208,9 @@ class Requests:
             statuses = tuple(hop.status_code for hop in hops)
             return Reply(got.status_code, got.content, statuses)
 
+    def drop(self, url):
+        self.client.get(url, stream=True)
+
     @contextmanager
     def opened(self, url):
         with self.client.get(url, stream=True) as response:
@@ -234,6 +249,9 @@ class Aiohttp(Async):
             hops = [*response.history, response]
             statuses = tuple(hop.status for hop in hops)
             return Reply(response.status, await response.read(), statuses)
+
+    async def drop_async(self, url):
+        await self.client.get(url)
 
     def opened_async(self, url):
         return self.client.get(url)

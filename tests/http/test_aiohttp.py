@@ -94,6 +94,27 @@ class TestContent:
 
         assert registry.keyed_breaker("api")[server.host].snapshot().failures == 1
 
+    @pytest.mark.parametrize("leave", ["context", "release", "close"])
+    def test_breaks_off_unread(self, ask, registry, server, leave):
+        """
+        If it broke off before anybody read it, that is a failure all the same.
+        """
+
+        async def main(session):
+            response = await session.get(server.at("/", body=BODY, fault="short body"))
+            await asyncio.to_thread(server.closed.acquire)
+            while response.content._reader.exception() is None:  # noqa: ASYNC110 -- tells nobody
+                await asyncio.sleep(0)
+            if leave == "context":
+                async with response:
+                    pass
+            else:
+                getattr(response, leave)()
+
+        ask(main)
+
+        assert registry.keyed_breaker("api")[server.host].snapshot().failures == 1
+
     def test_is_forwarded(self, ask, server):
         """
         If it is the body of another request, it is sent as it comes.
@@ -145,6 +166,45 @@ class TestMiddleware:
 
         snapshot = registry.keyed_breaker("api")[server.host].snapshot()
         assert (snapshot.failures, snapshot.ignored) == (1, 0)
+
+    def test_other_timeouts(self, ask, registry, server):
+        """
+        If something within the call gives it so long, that is a failure.
+        """
+
+        async def patient(request, handler):
+            async with asyncio.timeout(0.05):
+                return await handler(request)
+
+        async def main(session):
+            with pytest.raises(TimeoutError):
+                await session.get(
+                    server.at("/", fault="hang"),
+                    middlewares=[*session._middlewares, patient],
+                )
+
+        ask(main)
+
+        assert registry.keyed_breaker("api")[server.host].snapshot().failures == 1
+
+    def test_errors_that_lead_to_themselves(self, ask, registry, server):
+        """
+        If an error is its own cause, it is judged like any other.
+        """
+
+        async def failing(request, handler):
+            error = aiohttp.ClientConnectionError("down")
+            raise error from error
+
+        async def main(session):
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.get(
+                    server.at("/"), middlewares=[*session._middlewares, failing]
+                )
+
+        ask(main)
+
+        assert registry.keyed_breaker("api")[server.host].snapshot().failures == 1
 
     def test_an_upload_that_fails(self, ask, registry, server):
         """

@@ -5,6 +5,7 @@ What every protected client does, against a server that misbehaves.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 
 import clients
@@ -292,7 +293,7 @@ class TestOwnMistakes:
         If all connections are in use, that is not the host's fault.
         """
         one = client(bare=POOLS[client.kind], patience=0.1)
-        url = server.at("/", fault="hang body", body=b"x" * 1000)
+        url = server.at("/", body=b"x" * 10_000_000)
 
         with one.opened(url), pytest.raises(Exception):  # noqa: B017, PT011 -- as above
             one.get(url)
@@ -618,6 +619,17 @@ class TestProbes:
 
         assert breaker_of(registry, server).snapshot().state is CircuitState.CLOSED
 
+    # aiohttp keeps what is dropped as long as its connection.
+    @of_kinds(*[kind for kind in clients.ALL if kind is not clients.Aiohttp])
+    def test_dropped(self, half_open, registry, server):
+        """
+        If a response is dropped unread, its slot is free once that is noticed.
+        """
+        half_open.drop(server.at("/", body=b"x" * 1_000_000))
+        gc.collect()
+
+        assert breaker_of(registry, server).snapshot().probes_out == 0
+
     def test_a_body_that_breaks_off(self, half_open, registry, server):
         """
         If the body of a probe's response breaks off, the circuit reopens.
@@ -853,6 +865,7 @@ class TestSetUp:
             ({"treshold": 3}, TypeError),
             ({"failure_when": bool}, TypeError),
             ({"max_keys": 10}, TypeError),
+            ({"whole_body": "no"}, TypeError),
         ],
     )
     def test_bad_options(self, client, registry, options, error):

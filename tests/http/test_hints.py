@@ -8,6 +8,7 @@ import pytest
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from switchgear.http import Hint, server_hint
 from switchgear.http.hints import LONGEST, PAIRS
@@ -278,6 +279,16 @@ class TestLaws:
 
         assert hint.retry_after is None or 0 <= hint.retry_after <= LONGEST
         assert (hint.retry_after is None) is (hint.header is None)
+
+    def test_several_lines_are_one_list(self):
+        """
+        If a header comes in several lines, all of them are read.
+        """
+        lines = [("RateLimit", '"a";r=0;t=30'), ("ratelimit", '"b";r=5;t=1')]
+        headers = CIMultiDict(lines)
+
+        assert 30.0 == server_hint(429, headers, 0.0).retry_after
+        assert 30.0 == server_hint(429, CIMultiDict(lines[::-1]), 0.0).retry_after
 
     def test_what_is_no_text_is_ignored(self):
         """

@@ -4,74 +4,189 @@ What protects a client, whichever it is.
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import httpx2
 import pytest
 
+from parties import Party
+
+import switchgear
+
 from switchgear.http import ProtectedClient
-from switchgear.http.httpx2 import CircuitOpenTransportError, ProtectedTransport
+from switchgear.http.httpx2 import (
+    CircuitOpenTransportError,
+    ProtectedTransport,
+    RateLimitTransportError,
+)
+from switchgear.testing import isolated_registry
 
 
-def answer(request):
+def asking_for_an_hour(*statuses):
     """
-    Ask to be left alone for longer than anybody is.
+    Answer so, and after that well; ask for an hour, if anything goes wrong.
     """
-    return httpx2.Response(429, headers={"Retry-After": "3600"})
+    left = list(statuses)
+    headers = {"Retry-After": "3600"}
+    return httpx2.MockTransport(
+        lambda _: httpx2.Response(left.pop(0) if left else 200, headers=headers)
+    )
+
+
+REQUEST = httpx2.Request("GET", "http://example.org")
 
 
 class TestLongPauses:
     """
-    What servers asked for and did not get.
+    What a server asked for and did not get.
     """
 
-    def test_are_forgotten(self, registry, clock):
+    @pytest.fixture
+    def protect(self, registry, clock):
+        def protect(*statuses, **options):
+            return ProtectedTransport(
+                "api",
+                asking_for_an_hour(*statuses),
+                registry=registry,
+                calls_per_second=10.0,
+                burst=2,
+                clock=clock,
+                pause_jitter=0.0,
+                **options,
+            )
+
+        return protect
+
+    def test_are_known_to_all(self, protect):
         """
-        If ever more hosts ask for too much, those that are over are forgotten.
+        If a server asked one client, others of the same name are refused as well.
+        """
+        protect(429).handle_request(REQUEST)
+
+        with pytest.raises(RateLimitTransportError) as caught:
+            protect().handle_request(REQUEST)
+
+        assert caught.value.retry_after == 3600.0
+
+    def test_are_over_when_the_limiter_is_reset(self, protect, registry, clock):
+        """
+        If an operator resets the limiter, requests wait for their turn as ever.
+        """
+        transport = protect(429)
+        transport.handle_request(REQUEST)
+        registry.keyed_limiter("api")["example.org"].reset()
+        for _ in range(2):
+            transport.handle_request(REQUEST)
+
+        waiting = Party(transport.handle_request, REQUEST)
+        clock.wait_for_sleepers(1)
+        clock.advance(0.1)
+
+        assert waiting.outcome().status_code == 200
+
+    def test_shorter_ones_do_not_end_them(self, protect, registry, clock):
+        """
+        If it is paused by hand for less, what the server asked for is still told.
+        """
+        transport = protect(429, timeout=0.0)
+        transport.handle_request(REQUEST)
+        registry.keyed_limiter("api")["example.org"].pause(5.0)
+        clock.advance(60.0)
+
+        with pytest.raises(RateLimitTransportError) as caught:
+            transport.handle_request(REQUEST)
+
+        assert caught.value.retry_after == 3540.0
+
+
+class TestDefinitions:
+    """
+    What a client defines.
+    """
+
+    def test_come_back(self, registry):
+        """
+        If the name is removed, the next request defines it again.
         """
         transport = ProtectedTransport(
             "api",
-            httpx2.MockTransport(answer),
+            httpx2.MockTransport(lambda _: httpx2.Response(200)),
             registry=registry,
-            calls_per_second=1e6,
-            clock=clock,
+            calls_per_second=3.0,
+            threshold=3,
         )
-        known = transport._protection._long
-        most = 0
+        transport.handle_request(REQUEST)
+        registry.remove("api")
 
-        for number in range(2000):
-            url = f"http://{number}.example.org/"
-            transport.handle_request(httpx2.Request("GET", url))
-            most = max(most, len(known))
-            clock.advance(1.2)
+        transport.handle_request(REQUEST)
 
-        # About 110 of them are paused at a time.
-        assert 100 < most < 250
+        limiter = registry.keyed_limiter("api")["example.org"]
+        assert limiter.snapshot().calls_per_second == 3.0
+        assert registry.keyed_breaker("api")["example.org"].snapshot().admitted == 1
 
-    def test_are_forgotten_when_looked_at(self, registry, clock):
+    def test_outlive_isolated_blocks(self):
         """
-        If one is over and its host is asked again, nothing is left of it.
+        If a client is made in an isolated block, it is protected after it as well.
         """
-        answers = iter([429, 200])
+        with isolated_registry():
+            transport = ProtectedTransport(
+                "made inside",
+                httpx2.MockTransport(lambda _: httpx2.Response(200)),
+                calls_per_second=3.0,
+            )
+        try:
+            transport.handle_request(REQUEST)
+            limiter = switchgear.registry.keyed_limiter("made inside")["example.org"]
+            assert limiter.snapshot().admitted == 1
+        finally:
+            switchgear.registry.remove("made inside")
+
+
+class TestRefusals:
+    """
+    Requests that are not made.
+    """
+
+    def test_leave_no_cycles(self, registry):
+        """
+        If a refusal is handled, nothing of it is left for the garbage collector.
+        """
         transport = ProtectedTransport(
             "api",
-            httpx2.MockTransport(
-                lambda _: httpx2.Response(
-                    next(answers), headers={"Retry-After": "3600"}
-                )
-            ),
+            httpx2.MockTransport(lambda _: httpx2.Response(200)),
             registry=registry,
-            calls_per_second=1e6,
-            clock=clock,
+            calls_per_second=0.001,
+            timeout=0.0,
         )
-        request = httpx2.Request("GET", "http://example.org")
-        transport.handle_request(request)
-        clock.advance(140.0)
+        transport.handle_request(REQUEST)
+        gc.collect()
+        gc.disable()
+        try:
+            try:
+                transport.handle_request(REQUEST)
+            except RateLimitTransportError as refusal:
+                left = weakref.ref(refusal)
+            assert left() is None
+        finally:
+            gc.enable()
 
-        transport.handle_request(request)
+    @pytest.mark.parametrize("name", [5, [], "a[b]", ""])
+    def test_names_that_are_none(self, registry, name):
+        """
+        If a resolver returns what is no name, the error says so.
+        """
+        transport = ProtectedTransport(
+            "api",
+            httpx2.MockTransport(lambda _: httpx2.Response(200)),
+            registry=registry,
+            name_resolver=lambda _: name,
+        )
 
-        assert not transport._protection._long
+        with pytest.raises((TypeError, ValueError), match="name_resolver"):
+            transport.handle_request(REQUEST)
 
 
 class TestManyHosts:

@@ -4,6 +4,7 @@ Adapters of requests: what other clients do not have.
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 
@@ -11,9 +12,13 @@ import pytest
 import requests
 import urllib3
 
+from misbehaving import Answer
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from urllib3.exceptions import ClosedPoolError, EmptyPoolError, MaxRetryError
+from urllib3.util import Retry
 
+from switchgear import CircuitState
 from switchgear.http.requests import (
     CircuitOpenRequestError,
     ProtectedAdapter,
@@ -68,6 +73,20 @@ class TestProtect:
         assert list(adapters) == ["https://example.org/", "https://", "http://"]
         assert all(type(one) is ProtectedAdapter for one in adapters.values())
         assert adapters["https://example.org/"]._inner is own
+        session.close()
+
+    def test_twice(self, registry):
+        """
+        If a session is protected by the same name already, it is left as it is.
+        """
+        session = protect(requests.Session(), "api", registry=registry, threshold=3)
+        before = dict(session.adapters)
+
+        protect(session, "api", registry=registry)
+        assert dict(session.adapters) == before
+
+        protect(session, "other", registry=registry, threshold=3)
+        assert session.adapters["http://"]._inner is before["http://"]
         session.close()
 
 
@@ -165,11 +184,131 @@ class TestAdapter:
 
         assert list(registry.keyed_breaker("api")) == [key]
 
+    def test_challenges(self, session, registry, server):
+        """
+        If a challenge is answered, that request is protected as well.
+        """
+        challenge = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}
+        url = server.at("/", Answer(401, challenge), Answer(503))
+
+        response = session.get(url, auth=HTTPDigestAuth("user", "secret"))
+
+        assert (response.status_code, server.requests["/"]) == (503, 2)
+        snapshot = breaker_of(registry, server.host).snapshot()
+        assert (snapshot.admitted, snapshot.failures) == (2, 1)
+        assert registry.keyed_limiter("api")[server.host].snapshot().admitted == 2
+
+    def test_429_that_was_tried_again(self, registry, server):
+        """
+        If urllib3 was told to try again after 429, it is no failure all the same.
+        """
+        session = requests.Session()
+        inner = HTTPAdapter(max_retries=Retry(1, status_forcelist=[429, 503]))
+        adapter = ProtectedAdapter("api", inner, registry=registry, threshold=3)
+        session.mount("http://", adapter)
+
+        for status, failures in (429, 0), (503, 1):
+            with pytest.raises(requests.exceptions.RetryError):
+                session.get(server.at("/", status=status))
+            assert breaker_of(registry, server.host).snapshot().failures == failures
+        session.close()
+
+    @pytest.mark.parametrize("raw", [io.BytesIO(b"a file"), None])
+    def test_what_is_no_connection(self, registry, clock, raw):
+        """
+        If an inner adapter answers by itself, the response is as without us, and a
+        probe is over.
+        """
+
+        class Stub(BaseAdapter):
+            def send(self, request, **_):
+                response = requests.Response()
+                response.status_code, response.raw = 200, raw
+                response.request, response.url = request, request.url
+                return response
+
+            def close(self):
+                pass
+
+        session = requests.Session()
+        adapter = ProtectedAdapter(
+            "api", Stub(), registry=registry, threshold=1, cooldown=1.0, clock=clock
+        )
+        session.mount("http://", adapter)
+        breaker = breaker_of(registry, "example.org")
+        breaker.record_failure()
+        clock.advance(1.0)
+
+        response = session.get("http://example.org/", stream=True)
+
+        assert response.raw is raw
+        assert breaker.snapshot().state is CircuitState.CLOSED
+        session.close()
+
+
+READINGS = {
+    "read": lambda raw: raw.read(),
+    "read some": lambda raw: raw.read(10),
+    "readinto": lambda raw: raw.readinto(bytearray(10)),
+    "readline": lambda raw: raw.readline(),
+    "readlines": lambda raw: raw.readlines(),
+    "stream": lambda raw: next(raw.stream(10)),
+    "lines": next,
+    "data": lambda raw: raw.data,
+}
+
 
 class TestRaw:
     """
     ``Response.raw``, for those who read that.
     """
+
+    @pytest.mark.parametrize("how", READINGS)
+    def test_breaks_off_in_any_way(self, session, registry, server, how):
+        """
+        If reading it in any way fails, that is a failure, once.
+        """
+        url = server.at("/", body=b"x" * 10_000, fault="short body")
+        response = session.get(url, stream=True)
+        with response, pytest.raises(urllib3.exceptions.HTTPError):
+            while True:
+                assert READINGS[how](response.raw)
+
+        snapshot = breaker_of(registry, server.host).snapshot()
+        assert (snapshot.failures, snapshot.failed) == (1, 1)
+
+    def test_in_chunks(self, session, registry, server):
+        """
+        If it comes in chunks, it is read in them; a bad one is a failure.
+        """
+        session.get(server.at("/bad", status=500))
+        headers = {"Transfer-Encoding": "chunked"}
+        url = server.at("/", headers=headers, body=b"4\r\nwell\r\n0\r\n\r\n")
+        with session.get(url, stream=True) as response:
+            assert list(response.raw.stream()) == [b"well"]
+        assert breaker_of(registry, server.host).snapshot().failures == 0
+
+        with session.get(server.at("/", fault="bad chunk"), stream=True) as response:
+            pieces = response.raw.stream()
+            assert next(pieces) == b"well"
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                next(pieces)
+        assert breaker_of(registry, server.host).snapshot().failures == 1
+
+    def test_is_what_it_is_elsewhere(self, session, server):
+        """
+        If something is set on it, or it is entered, it does what urllib3's does.
+        """
+        packed = gzip.compress(b"well done")
+        url = server.at("/", body=packed, headers={"Content-Encoding": "gzip"})
+        response = session.get(url, stream=True)
+        copied = io.BytesIO()
+        with response.raw as raw:
+            assert isinstance(raw, urllib3.HTTPResponse)
+            raw.decode_content = True
+            shutil.copyfileobj(raw, copied)
+
+        assert copied.getvalue() == b"well done"
 
     def test_is_read(self, session, server):
         """

@@ -24,16 +24,16 @@ from typing import (
     TypeVar,
 )
 
-from switchgear import _bypass, _registry
+from switchgear import _registry
 from switchgear._attempts import Trial, Turn, TurnAndTrial, Unjudged
 from switchgear._calls import checked_function, checked_tokens
-from switchgear._definition import SHARED, split
+from switchgear._definition import SHARED, kept, split
+from switchgear._entry import DEFINABLE
 from switchgear._failure import countersign
 from switchgear._place import caller
 from switchgear._registry import Registry
 from switchgear._validate import (
     fraction,
-    nanoseconds,
     optional_seconds,
     required_name,
 )
@@ -53,16 +53,13 @@ R = TypeVar("R")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
-    from typing import NoReturn, TypeAlias, Unpack
+    from typing import NoReturn, Unpack
 
     from switchgear._attempts import Attempt
     from switchgear._core.outcomes import Matcher
     from switchgear._definition import ProtectedDefinition
     from switchgear._limiter import RateLimiter
     from switchgear.http.hints import Hint
-
-    #: A name, and the key of one of its instances.
-    Where: TypeAlias = tuple[str, Hashable]
 
     class Definition(ProtectedDefinition, total=False):
         """
@@ -93,9 +90,6 @@ if TYPE_CHECKING:
 MAX_PAUSE: Final = 120.0
 PAUSE_JITTER: Final = 0.1
 
-#: How many long pauses are noted before those that are over are looked for.
-_FEW: Final = 64
-
 
 class Client(NamedTuple):
     """
@@ -111,16 +105,6 @@ class Client(NamedTuple):
     #: Answers whether an error of a call says something about the host; if not it
     #: was made here.
     is_remote: Callable[[Exception], bool]
-
-
-class _LongPause(NamedTuple):
-    """
-    Remember that a server asked for more than it gets. In nanoseconds.
-    """
-
-    #: When its limiter admits again, and when the server said it should.
-    over_ns: int
-    asked_ns: int
 
 
 class ProtectedClient(Generic[R]):
@@ -150,15 +134,16 @@ class ProtectedClient(Generic[R]):
             that one that breaks off is a failure. False: until its headers are
             there, as befits streams without end.
         max_pause: The longest a server may have its limiter paused, or its circuit
-            kept open, in seconds; greater than zero. If it asks for more, requests
-            are refused at once until then, and say as ``retry_after`` what it asked
-            for.
+            kept open, in seconds, jitter left aside; greater than zero. If it asks
+            for more, requests that come until then are refused at once, and say as
+            ``retry_after`` what it asked for, as long as there is a limiter.
         pause_jitter: By how much a pause may be longer than asked, 0 to 1: 0.1 is
             up to 10 %, so that not everybody comes back at once.
         registry: Where names are looked up; None for the default one.
         definition: Settings of :class:`switchgear.RateLimiter` and
             :class:`switchgear.CircuitBreaker`, as for
-            :func:`switchgear.protected`: what *name* is defined as, in code.
+            :func:`switchgear.protected`: what *name* is defined as, in code. Of
+            exceptions, *failure_on* and *ignore* judge those that may be the host's.
 
     Raises:
         TypeError, ValueError: If an argument is of the wrong type or out of its
@@ -218,18 +203,18 @@ class Protection:
 
     __slots__ = (
         "_client",
+        "_definitions",
         "_home",
         "_key",
-        "_long",
-        "_many",
         "_max_pause",
-        "_name",
         "_pause_jitter",
+        "_place",
         "_resolver",
         "_timeout",
         "_tokens",
         "is_remote",
         "meaning",
+        "name",
         "whole_body",
     )
 
@@ -243,20 +228,23 @@ class Protection:
         tokens: Any,
         timeout: float | None,
         meaning: Any,
-        whole_body: bool,
+        whole_body: Any,
         max_pause: float,
         pause_jitter: float,
         registry: Any,
         definition: Any,
     ) -> None:
         self._client = client
-        self._name = required_name("name", name)
+        self.name = required_name("name", name)
         #: Which of the keyed ones, from a request; None: there is but one.
-        self._key = client.host_of if key == "host" else _optional("key", key)
+        self._key = client.host_of if key == "host" else _key(key)
         self._resolver = _optional("name_resolver", name_resolver)
         self._tokens = checked_tokens(tokens)
         self._timeout = optional_seconds("timeout", timeout)
         self.meaning = _function("meaning", meaning)
+        if not isinstance(whole_body, bool):
+            msg = f"whole_body must be a bool, not {whole_body!r}"
+            raise TypeError(msg)
         self.whole_body = whole_body
         self._max_pause = checked_seconds("max_pause", max_pause, above=True)
         self._pause_jitter = fraction("pause_jitter", pause_jitter, above=False)
@@ -266,9 +254,6 @@ class Protection:
             raise TypeError(msg)
         self._home = home
         self.is_remote = client.is_remote
-        #: Those that servers asked for and did not get.
-        self._long: dict[Where, _LongPause] = {}
-        self._many = _FEW
         if "failure_when" in definition:
             msg = "failure_when judges results of functions; say meaning for responses"
             raise TypeError(msg)
@@ -278,10 +263,16 @@ class Protection:
                 " the breaker as well"
             )
             raise TypeError(msg)
-        for kind, one in zip(("limiter", "breaker"), split(definition), strict=True):
-            if one.keys() - SHARED:
-                # Whoever makes the client learns of a mistake, not its first call.
-                home._define(kind, name, one, caller())
+        self._place = caller()
+        #: What is defined here, by kind.
+        self._definitions = {
+            kind: kept(one)
+            for kind, one in zip(DEFINABLE, split(definition), strict=True)
+            if one.keys() - SHARED
+        }
+        for kind, one in self._definitions.items():
+            # Whoever makes the client learns of a mistake, not its first call.
+            home._define(kind, self.name, one, self._place)
 
     def exchange(self, request: Any) -> Exchange | None:
         """
@@ -291,22 +282,24 @@ class Protection:
             UnknownNameError: If neither a limiter nor a breaker has its name.
         """
         ask = self._resolver
-        name = self._name if ask is None else ask(request)
-        if name is None:
-            return None
+        name = self.name
+        if ask is not None:
+            name = ask(request)
+            if name is None:
+                return None
+            name = required_name("name_resolver", name)
         key = None if self._key is None else self._key(request)
-        where = name, key
-        limiter = self._found("limiter", where)
-        breaker = self._found("breaker", where)
+        limiter = self._found("limiter", name, key)
+        breaker = self._found("breaker", name, key)
         if limiter is None:
             if breaker is None:
                 raise self._home._unknown(name, "limiter", "breaker")
-            return Exchange(self, where, None, Trial(breaker, None))
+            return Exchange(self, None, Trial(breaker, None))
         tokens = (
             self._tokens if isinstance(self._tokens, int) else self._tokens(request)
         )
         timeout = self._timeout
-        if self._long and self._is_long(where, limiter):
+        if limiter._still_asked():
             # Nobody is to wait for what comes to an end before its time.
             timeout = 0.0
         attempt: Attempt
@@ -314,51 +307,32 @@ class Protection:
             attempt = Turn(limiter, tokens, timeout)
         else:
             attempt = TurnAndTrial(breaker, None, limiter, tokens, timeout)
-        return Exchange(self, where, limiter, attempt)
+        return Exchange(self, limiter, attempt)
 
-    def _found(self, kind: str, where: Where) -> Any:
-        name, key = where
+    def _found(self, kind: str, name: str, key: Hashable) -> Any:
         home = self._home
         if not home._knows(kind, name):
-            return None
+            definition = self._definitions.get(kind)
+            if definition is None or name != self.name:
+                return None
+            # It was removed since, or was defined in a block that is over.
+            home._define(kind, name, definition, self._place)
         if self._key is None:
             return home._instance(kind, name, {})
         return home._template(kind, name, {})[key]
 
-    def pause(self, where: Where, limiter: RateLimiter | None, asked: float) -> float:
+    def pause(self, limiter: RateLimiter | None, asked: float) -> float:
         """
         Obey a server that asked for a pause; return how long that will be.
         """
-        length = min(asked, self._max_pause)
-        length *= 1.0 + self._pause_jitter * random.random()  # noqa: S311 -- no secret
+        chance = random.random()  # noqa: S311 -- no secret
+        length = min(asked, self._max_pause) * (1.0 + self._pause_jitter * chance)
         if limiter is not None:
-            limiter.pause(length)
-            if asked > self._max_pause:
-                self._note(where, limiter._clock.monotonic_ns(), length, asked)
+            limiter._pause(length, asked)
         return length
 
-    def _note(self, where: Where, now_ns: int, length: float, asked: float) -> None:
-        self._long[where] = _LongPause(
-            now_ns + nanoseconds(length), now_ns + nanoseconds(asked)
-        )
-        if len(self._long) > self._many:
-            # A copy: other threads go on meanwhile.
-            for key, one in list(self._long.items()):
-                if one.over_ns <= now_ns:
-                    self._long.pop(key, None)
-            self._many = max(_FEW, 2 * len(self._long))
-
-    def _is_long(self, where: Where, limiter: RateLimiter) -> bool:
-        pause = self._long.get(where)
-        if pause is None or _bypass.active:
-            return False
-        if limiter._clock.monotonic_ns() < pause.over_ns:
-            return True
-        self._long.pop(where, None)
-        return False
-
     def refusal(
-        self, where: Where, limiter: RateLimiter | None, refused: CallNotPermitted
+        self, limiter: RateLimiter | None, refused: CallNotPermitted
     ) -> CallNotPermitted:
         """
         Return *refused* as the client would say it.
@@ -369,11 +343,9 @@ class Protection:
                 name, tokens=refused.tokens, burst=refused.burst
             )
         retry_after = refused.retry_after
-        pause = self._long.get(where)
-        if retry_after is not None and pause is not None and limiter is not None:
+        if retry_after is not None and limiter is not None:
             # What the server said, not what it got.
-            left_ns = pause.asked_ns - limiter._clock.monotonic_ns()
-            retry_after = max(retry_after, left_ns / 1e9)
+            retry_after = max(retry_after, limiter._still_asked())
         if isinstance(refused, CircuitOpenError):
             error = client.circuit_open(
                 name, refused.state, retry_after, refused.last_failure
@@ -388,17 +360,15 @@ class Exchange:
     Be told how one request went. By one thread or task at a time.
     """
 
-    __slots__ = ("_attempt", "_limiter", "_protection", "_where")
+    __slots__ = ("_attempt", "_limiter", "_protection")
 
     def __init__(
         self,
         protection: Protection,
-        where: Where,
         limiter: RateLimiter | None,
         attempt: Attempt,
     ) -> None:
         self._protection = protection
-        self._where = where
         self._limiter = limiter
         self._attempt: Any = attempt
 
@@ -412,8 +382,12 @@ class Exchange:
             refusal = self._refusal(refused)
         else:
             return
-        # Out here it has no context, which would keep the other one.
-        raise refusal
+        # Out here it has no context, which would keep the other one; and no name, which
+        # would keep it in a cycle.
+        try:
+            raise refusal
+        finally:
+            del refusal
 
     async def enter_async(self) -> None:
         """
@@ -425,10 +399,13 @@ class Exchange:
             refusal = self._refusal(refused)
         else:
             return
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal
 
     def _refusal(self, refused: CallNotPermitted) -> CallNotPermitted:
-        return self._protection.refusal(self._where, self._limiter, refused)
+        return self._protection.refusal(self._limiter, refused)
 
     def raised(self, error: BaseException) -> None:
         """
@@ -470,7 +447,7 @@ class Exchange:
         else:
             attempt, length = self._last_word(), None
             if asked is not None:
-                length = protection.pause(self._where, self._limiter, asked)
+                length = protection.pause(self._limiter, asked)
             if meaning is Meaning.FAILURE:
                 attempt.failed(StatusError(status, asked), length)
             else:
@@ -494,6 +471,13 @@ _TOLD: Final = Unjudged()
 
 def _reason(refused: CallNotPermitted) -> str:
     return refused.reason if isinstance(refused, RateLimitExceeded) else str(refused)
+
+
+def _key(given: Any) -> Any:
+    if given is not None and not callable(given):
+        msg = f'key must be "host", a function of the request, or None, not {given!r}'
+        raise TypeError(msg)
+    return _optional("key", given)
 
 
 def _function(name: str, given: Any) -> Any:

@@ -176,6 +176,10 @@ class Body:
         finally:
             self._exchange.ended()
 
+    def __del__(self) -> None:
+        # Dropped by whoever did not want more.
+        self._exchange.ended()
+
 
 class AsyncBody:
     """
@@ -211,3 +215,7 @@ class AsyncBody:
             await self._stream.aclose()
         finally:
             self._exchange.ended()
+
+    def __del__(self) -> None:
+        # Dropped by whoever did not want more.
+        self._exchange.ended()

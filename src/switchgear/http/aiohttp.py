@@ -97,6 +97,10 @@ def _failed_to_read_what_to_send(error: Exception) -> bool:
     )
 
 
+#: How far the history of an error is looked through: it may lead to itself.
+_MAX_LINKS: Final = 100
+
+
 def _waited_for_the_pool(error: BaseException | None) -> bool:
     """
     Answer whether a timeout came while all connections were in use.
@@ -104,7 +108,9 @@ def _waited_for_the_pool(error: BaseException | None) -> bool:
     aiohttp says the same as when a host does not answer. But what was cancelled
     tells by its traceback where that was.
     """
-    while error is not None:
+    for _ in range(_MAX_LINKS):
+        if error is None:
+            return False
         step = error.__traceback__
         while step is not None:
             if step.tb_frame.f_code.co_name == "_wait_for_available_connection":
@@ -115,11 +121,24 @@ def _waited_for_the_pool(error: BaseException | None) -> bool:
 
 
 def _tell(exchange: Exchange, error: BaseException) -> None:
-    # The total timeout of a session, which covers the wait for the turn as well: a
-    # cancellation until aiohttp made this of it. Those of sockets are of its own.
-    if type(error) is TimeoutError:
-        error = asyncio.CancelledError()
-    exchange.raised(error)
+    exchange.raised(asyncio.CancelledError() if _is_total_timeout(error) else error)
+
+
+def _is_total_timeout(error: BaseException) -> bool:
+    """
+    Answer whether the session's total timeout ended the call.
+
+    That covers the wait for the turn as well, and was a cancellation until aiohttp
+    made a TimeoutError of it, as only the traceback tells. Others are as they seem.
+    """
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return (
+        type(error) is TimeoutError
+        and step is not None
+        and step.tb_frame.f_code.co_qualname.startswith("TimerContext.")
+    )
 
 
 _CLIENT: Final = Client(
@@ -178,6 +197,19 @@ class _Body:
 
     def iter_chunks(self) -> AsyncIterator[tuple[bytes, bool]]:
         return _until(self.readchunk, (b"", False))
+
+    def exception(self) -> BaseException | None:
+        """
+        Return why it broke off, if it did: asked for before it is closed.
+        """
+        error = self._reader.exception()
+        if error is not None:
+            _tell(self._exchange, error)
+        return error
+
+    def __del__(self) -> None:
+        # Dropped by whoever did not want more.
+        self._exchange.ended()
 
     def set_exception(self, exc: BaseException, *args: Any) -> None:
         """

@@ -120,7 +120,10 @@ def server_hint(status: int, headers: Mapping[str, str], now: float) -> Hint:
     """
     if status < 400:  # noqa: PLR2004 -- the first that is an error
         return NOTHING
-    said = dict(_texts(headers))
+    said: dict[str, str] = {}
+    for name, value in _texts(headers):
+        # In several lines it is one list (RFC 9110, section 5.3).
+        said[name] = f"{said[name]}, {value}" if name in said else value
     if _number(said.get("age", "")):
         return NOTHING
     now = _date(said.get("date", "")) or now

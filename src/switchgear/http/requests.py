@@ -6,7 +6,7 @@ Needs the extra ``requests``: ``pip install "switchgear[requests]"``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from switchgear.errors import BurstExceeded, CircuitOpenError, RateLimitExceeded
@@ -23,13 +23,14 @@ with needs("requests"):
         EmptyPoolError,
         LocationValueError,
         MaxRetryError,
+        ResponseError,
     )
 
     from switchgear.http._protection import Client, ProtectedClient
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator
     from typing import Unpack
 
     from switchgear.http._protection import Exchange, Options
@@ -68,6 +69,8 @@ class BurstExceededRequestError(BurstExceeded, requests.RequestException):
     """
 
 
+S = TypeVar("S", bound=requests.Session)
+
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -93,12 +96,17 @@ _REMOTE: Final = (
 )
 _LOCAL: Final = (ClosedPoolError, EmptyPoolError, LocationValueError)
 
+#: What urllib3 says if it was told to try again after such an answer.
+_THROTTLED: Final = ResponseError.SPECIFIC_ERROR.format(status_code=429)
+
 
 def _is_remote(error: Exception) -> bool:
     # requests puts its own error around that of urllib3.
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
+    if isinstance(cause, ResponseError) and str(cause) == _THROTTLED:
+        return False
     return isinstance(error, _REMOTE) and not any(
         isinstance(one, _LOCAL) for one in (error, cause)
     )
@@ -113,66 +121,69 @@ _CLIENT: Final = Client(
 )
 
 
-class _Body:
+class _Body(urllib3.HTTPResponse):
     """
-    Hand the body of a response on, and tell how reading it went.
+    Tell how reading the body of a response went.
 
-    Stands in for urllib3's response, which is what ``Response.raw`` is.
+    A response of urllib3, which is what ``Response.raw`` is, is made one of these.
     """
 
-    def __init__(self, raw: Any, exchange: Exchange) -> None:
-        self._raw = raw
-        self._exchange = exchange
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._told(iter(self._raw))
-
-    def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        """
-        Read it in pieces.
-        """
-        return self._told(self._raw.stream(*args, **kwargs))
+    _exchange: Exchange
+    #: urllib3 closes it while it reads, be it that it has come to the end or failed.
+    _is_reading = False
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """
         Read all of it, or so much.
         """
-        try:
-            data: bytes = self._raw.read(*args, **kwargs)
-        except BaseException as error:
-            self._exchange.raised(error)
-            raise
-        if self._raw.closed:
-            self._exchange.ended()
+        data: bytes = self._told(super().read, *args, **kwargs)
         return data
+
+    def read1(self, *args: Any, **kwargs: Any) -> bytes:
+        """
+        Read what is there, or so much.
+        """
+        data: bytes = self._told(super().read1, *args, **kwargs)
+        return data
+
+    def read_chunked(self, *args: Any, **kwargs: Any) -> Generator[bytes]:
+        """
+        Read it in pieces.
+        """
+        pieces = super().read_chunked(*args, **kwargs)
+        while (piece := self._told(next, pieces, None)) is not None:
+            yield piece
 
     def close(self) -> None:
         """
         Close it, read to its end or not.
         """
-        self._raw.close()
-        self._exchange.ended()
+        super().close()
+        self._left()
 
     def release_conn(self) -> None:
         """
         Give its connection back, read to its end or not.
         """
-        self._raw.release_conn()
-        self._exchange.ended()
+        super().release_conn()
+        self._left()
 
-    def _told(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _told(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        outer, self._is_reading = self._is_reading, True
         try:
-            yield from pieces
-        except GeneratorExit:
-            # Whoever read it wants no more, and closes it.
-            raise
+            data = read(*args, **kwargs)
         except BaseException as error:
             self._exchange.raised(error)
             raise
-        self._exchange.ended()
+        finally:
+            self._is_reading = outer
+        if self.closed:
+            self._left()
+        return data
+
+    def _left(self) -> None:
+        if not self._is_reading:
+            self._exchange.ended()
 
 
 class ProtectedAdapter(ProtectedClient[requests.PreparedRequest], HTTPAdapter):
@@ -223,11 +234,19 @@ class ProtectedAdapter(ProtectedClient[requests.PreparedRequest], HTTPAdapter):
             raise
         try:
             if exchange.answered(response.status_code, response.headers):
-                response.raw = _Body(response.raw, exchange)
+                _watch(response.raw, exchange)
         except BaseException:
             response.close()
             raise
+        # So that whoever answers a challenge sends by this one again.
+        vars(response)["connection"] = self
         return response
+
+    def goes_by(self, name: str) -> bool:
+        """
+        Answer whether *name* is what it is protected by.
+        """
+        return self._protection.name == name
 
     def close(self) -> None:
         """
@@ -237,15 +256,24 @@ class ProtectedAdapter(ProtectedClient[requests.PreparedRequest], HTTPAdapter):
         super().close()
 
 
+def _watch(raw: Any, exchange: Exchange) -> None:
+    if type(raw) is urllib3.HTTPResponse and not raw.closed:
+        watched: Any = raw
+        watched.__class__ = _Body
+        watched._exchange = exchange  # noqa: SLF001 -- ours
+    else:
+        # All of it is there, or whatever it is does not tell.
+        exchange.ended()
+
+
 def protect(
-    session: requests.Session,
-    name: str,
-    **options: Unpack[Options[requests.PreparedRequest]],
-) -> requests.Session:
+    session: S, name: str, **options: Unpack[Options[requests.PreparedRequest]]
+) -> S:
     """
     Protect all that *session* sends; return it.
 
-    Each of its adapters is wrapped in a :class:`ProtectedAdapter`.
+    Each of its adapters is wrapped in a :class:`ProtectedAdapter`, unless it is one
+    that goes by that name already.
 
     Args:
         session: A session, with its own adapters if it has any.
@@ -257,5 +285,6 @@ def protect(
     .. versionadded:: 0.1.0
     """
     for prefix, adapter in list(session.adapters.items()):
-        session.mount(prefix, ProtectedAdapter(name, adapter, **options))
+        if not (isinstance(adapter, ProtectedAdapter) and adapter.goes_by(name)):
+            session.mount(prefix, ProtectedAdapter(name, adapter, **options))
     return session
