@@ -10,6 +10,7 @@ import freezegun
 import pytest
 
 from switchgear import CircuitBreaker, CircuitState, CountWindow
+from switchgear._attempts import Trial
 
 
 class HandClock:
@@ -216,3 +217,40 @@ class TestRetryAfter:
         clock.advance(breaker.snapshot().retry_after)
 
         assert breaker.try_acquire()
+
+
+class TestTrials:
+    """
+    Calls of which whoever makes them says how they ended, and for how long.
+    """
+
+    @pytest.mark.parametrize("quick", [True, False])
+    def test_a_service_that_asked_to_be_left_alone(self, clock, quick):
+        """
+        If a failure comes with a time to come back, an opened circuit stays so.
+        """
+        breaker = CircuitBreaker(
+            1, 5.0, clock=clock, slow_call_seconds=None if quick else 1e6
+        )
+        trial = Trial(breaker, None)
+        trial.enter()
+
+        trial.failed(OSError("down"), 60.0)
+
+        assert breaker.snapshot().retry_after == 60.0
+
+    @pytest.mark.parametrize("quick", [True, False])
+    def test_one_that_says_nothing(self, clock, quick):
+        """
+        If a call says nothing about the service, it counts neither way.
+        """
+        breaker = CircuitBreaker(
+            1, 5.0, clock=clock, slow_call_seconds=None if quick else 1e6
+        )
+        trial = Trial(breaker, None)
+        trial.enter()
+
+        trial.ignored()
+
+        snapshot = breaker.snapshot()
+        assert (snapshot.failures, snapshot.ignored) == (0, 1)

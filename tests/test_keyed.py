@@ -179,8 +179,12 @@ class TestKeyed:
         """
         If the factory returns anything else, that is a TypeError.
         """
-        with pytest.raises(TypeError, match=r"^factory must return a limiter"):
+        with pytest.raises(
+            TypeError, match=r"^factory must return a limiter"
+        ) as caught:
             Keyed(lambda key: bad)["a"]
+
+        assert f"not {type(bad).__name__}: " in str(caught.value)
 
     def test_a_key_must_be_hashable(self, limiters):
         """
@@ -523,6 +527,56 @@ class TestEviction:
 
         assert before == breakers["a"].snapshot()
         assert len(breakers) <= 2
+
+    def test_one_that_was_used_while_it_was_asked_stays(self, clock):
+        """
+        If one is used while it is asked whether it is idle, it is not forgotten.
+        """
+
+        def use():
+            assert limiters["a"].try_acquire()
+
+        limiters = Keyed(lambda key: Hooked(1.0, clock=clock), max_keys=1)
+        first = weakref.ref(limiters["a"])
+        del first
+        limiters["a"].hook = use
+
+        for key in "bcd":
+            limiters[key]
+
+        assert 1 == limiters["a"].snapshot().admitted
+
+    def test_the_forgotten_die_without_the_lock(self):
+        """
+        If one is forgotten, its finaliser runs after the lock was released.
+        """
+        owned = []
+
+        class Last(RateLimiter):
+            def __del__(self):
+                owned.append(limiters._lock._is_owned())
+
+        limiters = Keyed(lambda key: Last(1.0), max_keys=1)
+        for key in "abcd":
+            limiters[key]
+
+        assert owned
+        assert not any(owned)
+
+    def test_one_that_is_being_forgotten_is_made_anew(self, limiters):
+        """
+        If one is asked for while it is forgotten, there is none, or it is a new
+        one, with the settings it has.
+        """
+        limiters["a"]
+        limiters._slots["a"].instance = None
+        assert limiters.get("a", 5) == 5
+        assert "a" not in limiters
+
+        made = limiters["a"]
+
+        assert limiters._slots["a"].instance is made
+        assert limiters._slots["a"].settings == made.settings()
 
     def test_one_that_was_changed_by_itself_stays(self, limiters):
         """

@@ -932,3 +932,56 @@ def test_the_default_registry_is_one():
     """
     assert registry is _registry.registry
     assert isinstance(registry, Registry)
+
+
+class TestKnowing:
+    """
+    What clients ask before they look a name up.
+    """
+
+    def test_what_a_look_up_would_find(self):
+        """
+        If a name is defined, in code, by a mapping or outside of an isolated block,
+        it is known, as what it is defined as.
+        """
+        names = Registry()
+        names.limiter("code", calls_per_second=1.0)
+        names.configure({"breakers": {"table": {"cooldown": 1.0}}})
+
+        assert names._knows("limiter", "code")
+        assert not names._knows("breaker", "code")
+        assert names._knows("breaker", "table")
+        assert not names._knows("limiter", "table")
+        assert not names._knows("limiter", "neither")
+
+        end = names._isolate()
+        assert names._knows("limiter", "code")
+        assert not names._knows("breaker", "code")
+        end("the end")
+
+    def test_later_code_is_told_by_its_place(self):
+        """
+        If a name was looked up before code defined it, who contradicts that code
+        is told where it is.
+        """
+        names = Registry()
+        names.configure({"limiters": {"images": {"burst": 2}}})
+        names.limiter("images")
+        names.limiter("images", calls_per_second=3.0)
+
+        with pytest.raises(ConfigurationError) as caught:
+            names.limiter("images", calls_per_second=4.0)
+
+        assert str(caught.value).count(f"{__file__}:") == 2
+
+    def test_keyed_ones_are_told_by_their_place(self):
+        """
+        If keyed instances are defined twice, and not alike, both places are told.
+        """
+        names = Registry()
+        names.keyed_limiter("hosts", calls_per_second=3.0)
+
+        with pytest.raises(ConfigurationError) as caught:
+            names.keyed_limiter("hosts", calls_per_second=4.0)
+
+        assert str(caught.value).count(f"{__file__}:") == 2

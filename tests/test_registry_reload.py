@@ -13,7 +13,13 @@ import pytest
 from load import Load, excess, record
 from parties import Party, until
 
-from switchgear import CircuitOpenError, ConfigurationError, CountWindow, Registry
+from switchgear import (
+    BurstExceeded,
+    CircuitOpenError,
+    ConfigurationError,
+    CountWindow,
+    Registry,
+)
 
 
 #: A file that lets through, and one that has everybody wait for days.
@@ -42,6 +48,41 @@ window = {{ size = 4000, minimum_calls = 3000, failure_rate = {rate} }}
 @pytest.fixture
 def names():
     return Registry()
+
+
+class TestAtOnce:
+    def test_who_asks_too_much_now(self, names):
+        """
+        If a load lowers the burst below what somebody waits for, they are told at
+        once, whenever their turn would have been.
+        """
+        limiter = names.limiter("images", calls_per_second=1e-3, burst=5)
+        limiter.wait(5)
+        waiting = Party(limiter.wait, 5)
+        until(lambda: limiter.snapshot().waiting == 1)
+
+        names.configure({"limiters": {"images": {"burst": 2}}})
+
+        with pytest.raises(BurstExceeded):
+            waiting.outcome()
+
+    def test_a_container_that_is_being_made(self):
+        """
+        If a load changes how many keys are kept while the container is made, that
+        many are kept.
+        """
+
+        class Interrupted(Registry):
+            def _new_template(self, entry):
+                made = super()._new_template(entry)
+                self.__class__ = Registry
+                self.configure({"limiters": {"hosts": {"max_keys": 7}}})
+                return made
+
+        names = Interrupted()
+        names.limiter("hosts", calls_per_second=1.0)
+
+        assert names.keyed_limiter("hosts").max_keys == 7
 
 
 class TestUnderLoad:

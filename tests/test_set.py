@@ -671,6 +671,48 @@ class TestReentry:
         assert [2, 3] == [item.value for item in items]
         check_consistent(items)
 
+    def test_an_addition_is_prepared_anew_if_an_item_was_taken_out(self):
+        """
+        If one item after the other is taken out, the second while another of its
+        hash is added, it does not come back.
+        """
+        items = ThreadSafeSet([Item(9), Item(3, 7)], max_size=5)
+        items.discard(Item(9))
+
+        class Interrupted(_AgedTable):
+            __slots__ = ()
+
+            def _read(self, hashed):
+                before = super()._read(hashed)
+                self.__class__ = _AgedTable
+                items.discard(Item(3, 7))
+                return before
+
+        items._table.__class__ = Interrupted
+
+        items.add(Item(4, 7))
+
+        assert [4] == [item.value for item in items]
+        check_consistent(items)
+
+    def test_a_crowd_that_comes_while_it_is_cleared(self):
+        """
+        If items that share a hash come in the middle of it, the size is right.
+        """
+        items = ThreadSafeSet([Item(3, 7), Item(4, 7)])
+
+        class Interrupted(dict):
+            def clear(self):
+                super().clear()
+                items.update([Item(5, 7), Item(6, 7)])
+
+        items._table.buckets = Interrupted(items._table.buckets)
+
+        items.clear()
+
+        assert 2 == len(items)
+        check_consistent(items)
+
     def test_a_crowd_is_counted_right_after_it_was_cleared(self):
         """
         If items that share a hash are cleared away, and some come back in

@@ -19,7 +19,7 @@ from parties import (
 )
 
 from switchgear import RateLimiter, _waiting
-from switchgear._core.queue import Place
+from switchgear._core.queue import Place, Status
 from switchgear.errors import BurstExceeded, RateLimitExceeded
 from switchgear.events import LoopBlocked, RateLimitWaited
 
@@ -874,3 +874,128 @@ class TestCrews:
 
         assert 200 == limiter.snapshot().admitted
         assert {} == limiter._crews
+
+
+class Loop:
+    """
+    Be a loop that notes what it is to do later.
+    """
+
+    def __init__(self):
+        self.later = []
+        self.soon = 0
+
+    def is_closed(self):
+        return False
+
+    def create_future(self):
+        return asyncio.Future(loop=asyncio.get_running_loop())
+
+    def call_soon_threadsafe(self, function):
+        self.soon += 1
+
+    def call_later(self, seconds, function, *arguments):
+        self.later.append((seconds, function, arguments))
+        return self
+
+    def cancel(self):
+        pass
+
+
+class Desk:
+    """
+    Be a limiter that notes who looks, and lets them sleep for so long.
+    """
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.slept = []
+        self.during = lambda: None
+
+    def _look(self, place, slept=0):
+        self.slept.append(slept)
+        self.during()
+        return self.answers.pop(0)
+
+    def _expire(self, place, sight, slept):
+        self.slept.append(slept)
+        return self.answers.pop(0)
+
+    def _dismiss(self, crew):
+        pass
+
+
+class TestCrew:
+    """
+    :class:`_waiting.Crew`, by itself.
+    """
+
+    def waiting(self, desk):
+        loop = Loop()
+        crew = _waiting.Crew(loop, desk)
+        place = Place(1, object())
+        place.status = Status.QUEUED
+        crew.add(place)
+        return loop, crew
+
+    def test_looks_again_after_what_it_slept(self):
+        """
+        If its timer rings, the limiter is told how long that was set to.
+        """
+
+        async def main():
+            desk = Desk(5_000, 0, 7_000)
+            loop, crew = self.waiting(desk)
+            crew.tick()
+            (seconds, ring, arguments), *_ = loop.later
+            assert (seconds, arguments) == (5e-6, (5_000,))
+
+            ring(*arguments)
+
+            # Once more after it was told that somebody was decided on.
+            assert desk.slept == [0, 5_000, 0]
+            assert loop.later[-1][0] == 7e-6
+
+        asyncio.run(main())
+
+    def test_is_called_once(self):
+        """
+        If many are decided on, one call is enough; and none while it looks.
+        """
+
+        async def main():
+            desk = Desk(5_000)
+            loop, crew = self.waiting(desk)
+            crew.summon()
+            crew.summon()
+            assert loop.soon == 1
+
+            desk.during = crew.summon
+            crew.tick()
+            assert loop.soon == 1
+
+            crew.summon()
+            assert loop.soon == 2
+
+        asyncio.run(main())
+
+
+class TestDeadline:
+    """
+    :class:`_waiting.Deadline`, by itself.
+    """
+
+    def test_rings_when_it_was_told_to(self):
+        """
+        If the limiter says when a place will be late, it looks again then.
+        """
+        loop = Loop()
+        desk = Desk(_waiting.Sight(50, 100, 4_100), _waiting.NOTHING)
+        _waiting.Deadline(desk, Place(1), loop)
+        ((seconds, ring, arguments),) = loop.later
+        assert (seconds, arguments) == (4e-6, (4_000,))
+
+        ring(*arguments)
+
+        assert desk.slept == [0, 4_000]
+        assert len(loop.later) == 1
