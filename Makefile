@@ -41,7 +41,7 @@ test: ## Run the tests on every Python >= 3.11 that is found
 
 cov: install ## Run the tests once more, demanding 100 % branch coverage
 	@$(bin)/coverage erase
-	@$(bin)/coverage run -m pytest -q $(ARGS)
+	@$(bin)/coverage run -m pytest -q -n auto --dist worksteal $(ARGS)
 	@$(bin)/coverage combine --quiet
 	@$(bin)/coverage report
 

@@ -128,7 +128,7 @@ def lines_of_log(text):
     """
     Return the lines of the log in *text*, each in one piece again.
     """
-    return re.sub(r"\n +(?=\S+=|[^ \d])", " ", text).splitlines()
+    return re.sub(r"\n +(?! |\d+\.\d s )", " ", text).splitlines()
 
 
 class TestDemo:

@@ -71,6 +71,7 @@ class TestContent:
         async def main(session):
             async with session.get(server.at("/", body=BODY)) as response:
                 await response.content.wait_eof()
+                assert response.content.is_eof()
                 return await read(response.content)
 
         assert ask(main) == expected

@@ -249,6 +249,7 @@ class TestAdapter:
 READINGS = {
     "read": lambda raw: raw.read(),
     "read some": lambda raw: raw.read(10),
+    "read1": lambda raw: raw.read1(10),
     "readinto": lambda raw: raw.readinto(bytearray(10)),
     "readline": lambda raw: raw.readline(),
     "readlines": lambda raw: raw.readlines(),
