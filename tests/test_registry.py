@@ -959,7 +959,7 @@ class TestKnowing:
         assert not names._knows("breaker", "code")
         end("the end")
 
-    def test_later_code_is_told_by_its_place(self):
+    def test_later_definitions_name_both_places(self):
         """
         If a name was looked up before code defined it, who contradicts that code
         is told where it is.
@@ -974,7 +974,7 @@ class TestKnowing:
 
         assert str(caught.value).count(f"{__file__}:") == 2
 
-    def test_keyed_ones_are_told_by_their_place(self):
+    def test_keyed_definitions_name_both_places(self):
         """
         If keyed instances are defined twice, and not alike, both places are told.
         """
