@@ -23,8 +23,6 @@ def server(_server):
     _server.answers.clear()
     _server.requests.clear()
     _server.hanging.clear()
-    while _server.closed.acquire(blocking=False):
-        pass
     return _server
 
 

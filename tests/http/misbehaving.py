@@ -42,6 +42,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"well done"
     fault: str = ""
+    #: Released whenever a connection was closed after it. Of its own: that of an
+    #: earlier test may be closed late.
+    closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
 class Server:
@@ -56,8 +59,6 @@ class Server:
         self.connections = 0
         #: Set when somebody asks for what hangs.
         self.hanging = threading.Event()
-        #: Released whenever a connection was closed from here.
-        self.closed = threading.Semaphore(0)
         self._released = asyncio.Event()
         self._tasks = set()
         self.port = 0
@@ -96,9 +97,6 @@ class Server:
         finally:
             self._tasks.discard(asyncio.current_task())
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-            self.closed.release()
 
     async def _answer(self, first, reader, writer):
         """
@@ -133,6 +131,11 @@ class Server:
         elif answer.fault in {"hang", "slow headers", "hang body"}:
             self.hanging.set()
             await self._released.wait()
+        if answer.fault:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            answer.closed.release()
         return not answer.fault
 
     def _written(self, answer):

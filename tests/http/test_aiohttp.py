@@ -9,6 +9,8 @@ import asyncio
 import aiohttp
 import pytest
 
+from misbehaving import Answer
+
 from switchgear.http.aiohttp import ProtectedMiddleware
 
 
@@ -102,8 +104,9 @@ class TestContent:
         """
 
         async def main(session):
-            response = await session.get(server.at("/", body=BODY, fault="short body"))
-            await asyncio.to_thread(server.closed.acquire)
+            answer = Answer(body=BODY, fault="short body")
+            response = await session.get(server.at("/", answer))
+            await asyncio.to_thread(answer.closed.acquire)
             while response.content._reader.exception() is None:  # noqa: ASYNC110 -- tells nobody
                 await asyncio.sleep(0)
             if leave == "context":

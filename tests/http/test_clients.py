@@ -174,11 +174,12 @@ class TestAnswers:
         If the server has closed a connection that was kept, another one is made.
         """
         one = client()
-        url = server.at("/", fault="close")
+        answer = Answer(fault="close")
+        url = server.at("/", answer)
 
         for _ in range(3):
             assert one.get(url).status == 200
-            server.closed.acquire()
+            answer.closed.acquire()
 
         assert breaker_of(registry, server).snapshot().state is CircuitState.CLOSED
 
@@ -804,6 +805,23 @@ class TestSetUp:
         one.get(url)
 
         assert 59.0 < refusal_of(one, url).retry_after <= 66.0
+
+    def test_only_a_breaker_and_more_than_it_gets(
+        self, client, registry, server, clock
+    ):
+        """
+        If there is only a breaker and the server asks for an hour, it is told all
+        the same, until the circuit lets a probe through.
+        """
+        registry.breaker("api", threshold=1, cooldown=1.0, clock=clock)
+        one = client(undefined=True, pause_jitter=0.0)
+        url = server.at("/", Answer(503, {"Retry-After": "3600"}), Answer())
+        one.get(url)
+        clock.advance(100.0)
+
+        assert refusal_of(one, url).retry_after == 3500.0
+        clock.advance(20.0)
+        assert one.get(url).status == 200
 
     def test_only_a_breaker_has_nothing_to_pause(self, client, registry, server):
         """

@@ -34,6 +34,7 @@ from switchgear._place import caller
 from switchgear._registry import Registry
 from switchgear._validate import (
     fraction,
+    nanoseconds,
     optional_seconds,
     required_name,
 )
@@ -44,6 +45,7 @@ from switchgear.errors import (
     CircuitOpenError,
     RateLimitExceeded,
 )
+from switchgear.events import CircuitState
 from switchgear.http.hints import server_hint
 from switchgear.http.meaning import Meaning, StatusError, meaning_of
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Unpack
 
     from switchgear._attempts import Attempt
+    from switchgear._breaker import CircuitBreaker
     from switchgear._core.outcomes import Matcher
     from switchgear._definition import ProtectedDefinition
     from switchgear._limiter import RateLimiter
@@ -136,7 +139,7 @@ class ProtectedClient(Generic[R]):
         max_pause: The longest a server may have its limiter paused, or its circuit
             kept open, in seconds, jitter left aside; greater than zero. If it asks
             for more, requests that come until then are refused at once, and say as
-            ``retry_after`` what it asked for, as long as there is a limiter.
+            ``retry_after`` what it asked for.
         pause_jitter: By how much a pause may be longer than asked, 0 to 1: 0.1 is
             up to 10 %, so that not everybody comes back at once.
         registry: Where names are looked up; None for the default one.
@@ -294,7 +297,7 @@ class Protection:
         if limiter is None:
             if breaker is None:
                 raise self._home._unknown(name, "limiter", "breaker")
-            return Exchange(self, None, Trial(breaker, None))
+            return Exchange(self, None, breaker, Trial(breaker, None))
         tokens = (
             self._tokens if isinstance(self._tokens, int) else self._tokens(request)
         )
@@ -307,7 +310,7 @@ class Protection:
             attempt = Turn(limiter, tokens, timeout)
         else:
             attempt = TurnAndTrial(breaker, None, limiter, tokens, timeout)
-        return Exchange(self, limiter, attempt)
+        return Exchange(self, limiter, breaker, attempt)
 
     def _found(self, kind: str, name: str, key: Hashable) -> Any:
         home = self._home
@@ -332,7 +335,10 @@ class Protection:
         return length
 
     def refusal(
-        self, limiter: RateLimiter | None, refused: CallNotPermitted
+        self,
+        limiter: RateLimiter | None,
+        breaker: CircuitBreaker | None,
+        refused: CallNotPermitted,
     ) -> CallNotPermitted:
         """
         Return *refused* as the client would say it.
@@ -347,6 +353,15 @@ class Protection:
             # What the server said, not what it got.
             retry_after = max(retry_after, limiter._still_asked())
         if isinstance(refused, CircuitOpenError):
+            failure = refused.last_failure
+            if (
+                isinstance(failure, StatusError)
+                and breaker is not None
+                and retry_after is not None
+                and refused.state is CircuitState.OPEN
+            ):
+                left_ns = failure._asked_until_ns - breaker._now()
+                retry_after = max(retry_after, left_ns / 1e9)
             error = client.circuit_open(
                 name, refused.state, retry_after, refused.last_failure
             )
@@ -360,15 +375,17 @@ class Exchange:
     Be told how one request went. By one thread or task at a time.
     """
 
-    __slots__ = ("_attempt", "_limiter", "_protection")
+    __slots__ = ("_attempt", "_breaker", "_limiter", "_protection")
 
     def __init__(
         self,
         protection: Protection,
         limiter: RateLimiter | None,
+        breaker: CircuitBreaker | None,
         attempt: Attempt,
     ) -> None:
         self._protection = protection
+        self._breaker = breaker
         self._limiter = limiter
         self._attempt: Any = attempt
 
@@ -405,7 +422,7 @@ class Exchange:
             del refusal
 
     def _refusal(self, refused: CallNotPermitted) -> CallNotPermitted:
-        return self._protection.refusal(self._limiter, refused)
+        return self._protection.refusal(self._limiter, self._breaker, refused)
 
     def raised(self, error: BaseException) -> None:
         """
@@ -449,7 +466,10 @@ class Exchange:
             if asked is not None:
                 length = protection.pause(self._limiter, asked)
             if meaning is Meaning.FAILURE:
-                attempt.failed(StatusError(status, asked), length)
+                error = StatusError(status, asked)
+                if asked is not None and self._breaker is not None:
+                    error._asked_until_ns = self._breaker._now() + nanoseconds(asked)
+                attempt.failed(error, length)
             else:
                 attempt.ignored()
         return False

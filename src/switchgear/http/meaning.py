@@ -79,6 +79,8 @@ class StatusError(SwitchgearError):
 
     status: int
     retry_after: float | None
+    #: Until when it asked for that, in the time of the breaker that counted it.
+    _asked_until_ns = 0
 
     def __init__(self, status: int, retry_after: float | None = None) -> None:
         hint = "" if retry_after is None else f"; retry in {retry_after:.6g} s"
