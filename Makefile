@@ -12,7 +12,7 @@ bin := .venv/bin
 ours := src tests tools benchmarks $(wildcard examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types imports test cov stress demo bench docs dist prove mutants check clean
+.PHONY: help install fmt lint types imports test cov stress demo bench docs dist breakages mutants prove check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -62,14 +62,16 @@ docs: install ## Build the documentation into build/docs, warnings are errors
 dist: install ## Build wheel and sdist, test the wheel in an empty environment
 	@tools/test-dist "$(PYTHON)" $(ARGS)
 
-prove: install ## Try schedules, models, stress, and every deliberate breakage
-	@$(if $(ARGS),,$(bin)/python -m pytest -v tests/interleavings tests/models)
-	@$(if $(ARGS),,$(bin)/python tests/stress/stress_shared.py)
-	@$(bin)/python tools/prove.py $(ARGS)
+breakages: install ## Apply every deliberate breakage, see that tests notice
+	@$(bin)/python tools/breakages.py $(ARGS)
 
 mutants: ## Mutate the code, see that tests notice; an hour or two, resumable
 	@tools/make-venv .venv-mutants "$(PYTHON)" mutants
 	@.venv-mutants/bin/python tools/mutants.py $(ARGS)
+
+prove: install ## All that speaks for correctness, in one report; two to three hours
+	@tools/make-venv .venv-mutants "$(PYTHON)" mutants
+	@$(bin)/python tools/prove.py "$(PYTHON)" $(ARGS)
 
 check: lint types imports docs cov dist ## All checks: also documentation, coverage, wheel
 

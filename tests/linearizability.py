@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 
 #: Does an operation to a state: returns the result, and the state after it.
@@ -37,6 +37,9 @@ class History:
     """
     Record the calls of any number of threads.
     """
+
+    #: How many were linearizable so far.
+    checked: ClassVar[int] = 0
 
     def __init__(self) -> None:
         # Drawing a number and appending are one step each, whoever does it.
@@ -67,6 +70,7 @@ class History:
         while ways:
             left, state = ways.pop()
             if not left:
+                History.checked += 1
                 return True
             if (left, state) in seen:
                 continue

@@ -1084,7 +1084,19 @@ class TestCircuitOpenError:
             assert 6.0 == error.retry_after
             assert "first" == str(error.__cause__)
             assert error.__cause__ is error.last_failure
-            assert 2 >= len(list(_frames(error)))
+
+    def test_its_traceback_has_few_frames(self, make):
+        """
+        If calls are refused again and again, no traceback grows.
+        """
+        breaker = make(1)
+        trip(breaker, Down("first"))
+
+        for _ in range(2):
+            with pytest.raises(CircuitOpenError) as refusal, breaker.guard():
+                pytest.fail("refused calls are not made")
+
+            assert 2 >= len(list(_frames(refusal.value)))
 
     def test_half_open_it_names_the_first_lease_to_end(self, make, clock):
         """
@@ -1913,7 +1925,7 @@ class TestDisabled:
                 pass
         assert [1] * 4 == [breaker.snapshot().admitted for breaker in breakers]
 
-    def test_handler_that_uses_the_breaker_meanwhile_is_heard(self, make):
+    def test_handler_that_interrupted_is_heard(self, make):
         """
         If a signal handler trips the circuit while the breaker takes notice
         that protection is back, the quick path stays closed.

@@ -1,14 +1,14 @@
 """
-The runner of breakages, on a project of two functions.
+The report of ``make prove``, of steps that are over at once.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -19,69 +19,33 @@ prove = importlib.util.module_from_spec(SPEC)
 sys.modules["prove"] = prove
 SPEC.loader.exec_module(prove)
 
-SOURCE = "def double(n):\n    return n + n\n"
-TESTS = """
-    import toy
 
-    def test_double():
-        assert toy.double(3) == 6
+@pytest.fixture
+def step():
+    """
+    A function that returns a step that runs some Python.
+    """
 
-    def test_anything():
-        assert toy.double
+    def make(name, code, env=None):
+        command = (sys.executable, "-c", code)
+        return prove.Step(name, command, r"^counted: (.*)|also (\d+)", env or {})
 
-    def test_wrong():
-        assert toy.double(1) == 3
-"""
-DIFF = """\
---- a/src/toy.py
-+++ b/src/toy.py
-@@ -1,2 +1,2 @@
- def double(n):
--    return n + n
-+    {0}
-"""
+    return make
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def report(capsys):
     """
-    A project whose tests know one function, and need no plugins.
-    """
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "toy.py").write_text(SOURCE)
-    (tmp_path / "tests" / "breakages").mkdir(parents=True)
-    (tmp_path / "tests" / "test_toy.py").write_text(dedent(TESTS))
-    return tmp_path
+    A function that runs steps; returns the status, and the report by line.
 
-
-@pytest.fixture
-def breakage(project):
-    """
-    Write a patch that puts *line* into the function, under a header.
+    Not how long they took: that is seen where the time is known.
     """
 
-    def write(name, line, *header, test="test_double"):
-        lines = ["# what is broken", *header]
-        if test:
-            lines.append(f"# test: tests/test_toy.py::{test}")
-        path = project / "tests" / "breakages" / f"{name}.patch"
-        path.write_text("\n".join(lines) + "\n" + DIFF.format(line))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def run(project, capsys):
-    """
-    Run the tool; return its status and what it said about each breakage.
-    """
-
-    def run(*arguments):
-        status = prove.main(["--root", str(project), *arguments])
-        table, _, _ = capsys.readouterr().out.partition("\n\n")
-        return status, dict(line.split(maxsplit=1) for line in table.splitlines())
+    def run(*steps):
+        status = prove.prove(steps)
+        _, _, told = capsys.readouterr().out.partition("\nReport: ")
+        told = re.sub(r" in \d+ min \d+ s$", "", told, flags=re.MULTILINE)
+        return status, told.splitlines()[2:]
 
     return run
 
@@ -91,85 +55,154 @@ class TestProve:
     ``make prove``.
     """
 
-    def test_caught_means_that_a_test_failed(self, breakage, run, project):
+    def test_it_says_what_each_step_counted(self, step, report):
         """
-        If a named test fails once the source is broken, the breakage is
-        caught, and the source itself was not touched.
+        If all steps pass, the report has their figures, and all is well.
         """
-        breakage("doubles-nothing", "return n")
+        first = step("first", "print('counted: 12 sheep'); print('other: 3')")
+        second = step("second", "print('this and also 4 of those')")
 
-        status, said = run()
+        status, told = report(first, second)
 
         assert status == 0
-        assert said["doubles-nothing"].startswith("caught")
-        assert said["doubles-nothing"].endswith("tests/test_toy.py::test_double")
-        assert (project / "src" / "toy.py").read_text() == SOURCE
+        assert [
+            "first       passed",
+            "            12 sheep",
+            "second      passed",
+            "            4",
+        ] == told
 
-    def test_the_others_are_told_apart(self, breakage, run):
+    def test_a_step_that_fails_keeps_no_other_from_running(self, step, report):
         """
-        If no test fails, a breakage survived; if nothing could run, if it does
-        not apply or its tests fail anyway, it proves nothing. Each is an error.
+        If a step fails, the others are run all the same, but the whole fails.
         """
-        breakage("survives", "return n", test="test_anything")
-        breakage("cannot-be-read", "return (")
-        breakage("is-no-test", "return n", test="test_nothing")
-        breakage("fails-anyway", "return n", test="test_wrong")
-        outdated = breakage("outdated", "return n")
-        outdated.write_text(outdated.read_text().replace("n + n", "2 * n"))
+        bad = step("bad", "print('counted: 1'); raise SystemExit(3)")
+        good = step("good", "print('counted: 2')")
 
-        status, said = run()
+        status, told = report(bad, good)
 
         assert status == 1
-        assert said["survives"].startswith("NOT CAUGHT")
-        assert said["cannot-be-read"].startswith("BROKEN")
-        assert said["is-no-test"].startswith("BROKEN")
-        assert said["fails-anyway"].startswith("BROKEN")
-        assert "does not apply" in said["outdated"]
+        assert "bad         FAILED with status 3" == told[0]
+        assert "            2" == told[-1]
 
-    def test_a_hang_counts_where_it_is_expected(self, breakage, run):
+    def test_what_counted_nothing_failed(self, step, report):
         """
-        If a broken test never ends, it is killed; it counts as caught only if
-        the header says so.
+        If a step passes and says nothing of what it did, that proves nothing.
         """
-        hang = "import threading; threading.Event().wait()"
-        breakage("may-hang", hang, "# expect: hang", "# limit: 1")
-        breakage("may-not", hang, "# limit: 1")
-
-        status, said = run()
+        status, told = report(step("empty", "print('all well')"))
 
         assert status == 1
-        assert said["may-hang"].startswith("caught")
-        assert said["may-not"].startswith("BROKEN")
+        assert ["empty       FAILED, counted nothing"] == told
 
-    def test_some_or_all(self, breakage, run, capsys):
+    def test_it_is_shown_as_it_goes(self, step, capfd):
         """
-        If breakages are named, only they are tried; a misspelt one is refused.
+        If a step prints something, to wherever, it is seen above the report.
         """
-        breakage("one", "return n")
-        breakage("two", "return n", test="test_anything")
+        prove.prove([step("one", "import sys; print('mind', file=sys.stderr)")])
 
-        status, said = run("one")
+        assert "\nOne\n\nmind\n\nReport: " in capfd.readouterr().out
 
-        assert status == 0
-        assert ["one"] == list(said)
-        with pytest.raises(SystemExit) as leaving:
-            run("three")
-
-        assert leaving.value.code == 2
-        assert "three" in capsys.readouterr().err
-
-    def test_without_a_test_the_whole_suite_must_notice(self, breakage, run, project):
+    def test_interrupted(self, step, capsys, monkeypatch):
         """
-        If a breakage names no test, the whole suite is run against it.
+        If it is interrupted, what is known by then is reported.
         """
-        passing = dedent(TESTS).partition("def test_wrong")[0]
-        (project / "tests" / "test_toy.py").write_text(passing)
-        breakage("unnamed", "return n", test=None)
+        done, left = step("done", "print('counted: 7')"), step("left", "")
 
-        assert run()[0] == 0
+        def run(one):
+            if one is left:
+                raise KeyboardInterrupt
+            return prove.Outcome(one, 0, ("7",), 61.0)
 
-    def test_nothing_to_prove(self, run):
+        monkeypatch.setattr(prove, "run", run)
+
+        assert prove.prove([done, left]) == 130
+        told = capsys.readouterr().out.splitlines()
+        assert "done        passed in 1 min 1 s" in told
+        assert "Interrupted, not run to the end: left" == told[-1]
+
+    def test_surroundings(self, step, report):
         """
-        If there are no breakages, nothing was proven.
+        If a step needs an environment of its own, it has it.
         """
-        assert run()[0] == 1
+        code = "import os; print('counted:', os.environ['DEPTH'])"
+
+        assert "            8" == report(step("deep", code, {"DEPTH": "8"}))[1][1]
+
+    def test_long_figures(self, step, report):
+        """
+        If figures are many, they fit a terminal of eighty columns.
+        """
+        told = report(step("long", "print('counted:', 'word ' * 30)"))[1]
+
+        assert 4 == len(told)
+        assert 80 > max(map(len, told))
+
+    def test_only_some(self, capsys, monkeypatch):
+        """
+        If steps are named, only they are run; a misspelt one is refused.
+        """
+        chosen = []
+        monkeypatch.setattr(prove, "prove", lambda steps: chosen.extend(steps) or 0)
+
+        assert prove.main("python", "models", "stress") == 0
+        assert {"stress", "models"} == {step.name for step in chosen}
+        assert prove.main("python", "modles") == 2
+        assert "modles" in capsys.readouterr().out
+
+
+class TestSteps:
+    """
+    What the real steps print, as far as the report reads it.
+    """
+
+    @pytest.mark.parametrize(
+        ("name", "line", "figure"),
+        [
+            (
+                "stress",
+                "Stress, 60 s, GIL on: 12 operations",
+                "60 s, GIL on: 12 operations",
+            ),
+            (
+                "models",
+                "tests/models/test_one.py::TestBeside::runTest:",
+                "tests/models/test_one.py::TestBeside",
+            ),
+            (
+                "models",
+                "    - 120 passing, 0 failing, and 4 invalid test cases",
+                "120 passing, 0 failing, and 4 invalid test cases",
+            ),
+            ("schedules", "10 scenarios, 1,656 schedules: all", None),
+            ("schedules", "1,656 histories agreed with a sequential model", None),
+            ("tests", "  3.14t  3.14.7    12 passed, GIL: off", "3.14t  3.14.7"),
+            ("tests", "  not found: 3.14", "not found: 3.14"),
+            ("breakages", "5 breakages: 5 caught, 0 not caught, 0 broken", None),
+            ("breakages", "caught by schedules: 2, laws: 3", None),
+            ("mutants", "core: 2342 mutants", None),
+            ("mutants", "  noticed: 2282, 4 as they took too long", "noticed: 2282"),
+        ],
+    )
+    def test_figures(self, name, line, figure):
+        """
+        If a tool prints its figures, the report has them.
+        """
+        step = next(one for one in prove.steps("python") if one.name == name)
+
+        found = prove.found(step, line)
+
+        assert found.startswith(figure or line)
+
+    def test_commands(self):
+        """
+        If a step runs a file of ours, there is one.
+        """
+        named = [
+            argument
+            for step in prove.steps("python")
+            for argument in step.command
+            if argument.startswith(("tests/", "tools/"))
+        ]
+
+        assert 6 == len(named)
+        assert all((prove.ROOT / argument).exists() for argument in named)

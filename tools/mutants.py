@@ -49,8 +49,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "mutants"
 SURVIVORS = ROOT / "tests" / "survivors.toml"
 
-#: Tests that count steps, which are others in mutmut's wrappers.
-STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c")
+#: Tests that count steps or frames, which are others in mutmut's wrappers.
+STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c", "few_frames")
 
 #: There a signature and a place in the code are the wrapper's as well, and a million
 #: calls take long. These would fail, or never end, without any mutant.
@@ -83,12 +83,17 @@ INTERLEAVINGS = {
     "outcomes": "breaker",
     "windows": "breaker",
     "_breaker": "breaker",
+    "_permit": "breaker",
+    "_trip_unit": "breaker",
     "queue": "limiter",
     "rate": "limiter",
     "token_bucket": "limiter",
     "_limiter": "limiter",
+    "_reservation": "limiter",
+    "_turnstile": "limiter",
     "_waiting": "limiter",
     "_counter": "counter",
+    "_entry": "registry",
     "_keyed": "registry",
     "_registry": "registry",
     "_set": "set",
@@ -127,6 +132,33 @@ class Part:
         return FOLDER / self.name
 
 
+#: Those of a limiter, a breaker and a registry, and of what they are made of.
+SHELL_TESTS = (
+    "models",
+    "test_breaker.py",
+    "test_breaker_threads.py",
+    "test_breaker_time.py",
+    "test_counter.py",
+    "test_decision.py",
+    "test_decorators.py",
+    "test_decorators_iteration.py",
+    "test_decorators_kinds.py",
+    "test_guard.py",
+    "test_instance.py",
+    "test_keyed.py",
+    "test_limiter.py",
+    "test_registry.py",
+    "test_registry_layers.py",
+    "test_registry_objections.py",
+    "test_registry_reload.py",
+    "test_reservation.py",
+    "test_set.py",
+    "test_shared_limiter.py",
+    "test_waiting.py",
+    "test_waiting_loops.py",
+    "testing/test_isolation.py",
+)
+
 PARTS = (
     Part(
         "core",
@@ -151,31 +183,12 @@ PARTS = (
             "_set",
             "_waiting",
         ),
-        (
-            "models",
-            "test_breaker.py",
-            "test_breaker_threads.py",
-            "test_breaker_time.py",
-            "test_counter.py",
-            "test_decision.py",
-            "test_decorators.py",
-            "test_decorators_iteration.py",
-            "test_decorators_kinds.py",
-            "test_guard.py",
-            "test_instance.py",
-            "test_keyed.py",
-            "test_limiter.py",
-            "test_registry.py",
-            "test_registry_layers.py",
-            "test_registry_objections.py",
-            "test_registry_reload.py",
-            "test_reservation.py",
-            "test_set.py",
-            "test_shared_limiter.py",
-            "test_waiting.py",
-            "test_waiting_loops.py",
-            "testing/test_isolation.py",
-        ),
+        SHELL_TESTS,
+    ),
+    Part(
+        "inside",
+        ("_entry", "_permit", "_reservation", "_trip_unit", "_turnstile"),
+        SHELL_TESTS,
     ),
 )
 

@@ -1,333 +1,201 @@
 """
-Prove that the tests can fail: apply every deliberate breakage, one by one.
+Gather what speaks for correctness: run every check, end with one report.
 
-A breakage is a patch, ``tests/breakages/NAME.patch``, whose first lines say
-what it breaks and which tests must notice::
+    prove.py PYTHON [STEP ...]
 
-    # the breaker forgets to count failures
-    # test: tests/test_breaker.py::TestTrip::test_threshold
-    # expect: hang        (if the test cannot fail in any other way)
-    # limit: 20           (seconds until a run counts as hung; 120)
-
-Without a ``test`` line the whole suite must notice. Each is applied to a copy
-of the source. Caught means that a test failed: a file that no longer imports,
-a patch that no longer applies, an error in a fixture are no proof of anything.
+Each step is shown as it goes, and none keeps the next from running. The report says
+of each what it counted; one that failed, or counted nothing, makes the whole fail.
 """
 
 from __future__ import annotations
 
-import argparse
-import enum
 import os
+import platform
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
+import textwrap
+import time
 
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
-#: What the tests may look at.
-SHIPPED = ("benchmarks", "docs", "examples", "src", "tests", "tools")
-SHIPPED_FILES = ("CONTRIBUTING.md", "Makefile", "README.md", "pyproject.toml")
-HUNG = -1
-
-
-class Answer(enum.Enum):
-    """
-    Say how a breakage fared.
-    """
-
-    CAUGHT = "caught"
-    SURVIVED = "NOT CAUGHT"
-    BROKEN = "BROKEN"
+ROOT = Path(__file__).parents[1]
+WIDTH = 79
+INDENT = 12
 
 
 @dataclass(frozen=True)
-class Breakage:
+class Step:
     """
-    One patch, and what its header says.
+    Name a check, how to run it, and which lines of its output are its figures.
     """
 
     name: str
-    path: Path
-    tests: tuple[str, ...]
-    expects_hang: bool
-    limit: float
-
-    @classmethod
-    def read(cls, path: Path, limit: float) -> Breakage:
-        """
-        Read the header of the patch at *path*.
-        """
-        said: dict[str, list[str]] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if not line.startswith("#"):
-                break
-            key, colon, value = line.lstrip("# ").partition(":")
-            if colon:
-                said.setdefault(key, []).append(value.strip())
-        return cls(
-            name=path.stem,
-            path=path,
-            tests=tuple(said.get("test", ())),
-            expects_hang=said.get("expect") == ["hang"],
-            limit=float(said.get("limit", [limit])[0]),
-        )
+    command: tuple[str, ...]
+    figures: str
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Run:
+class Outcome:
     """
-    What pytest said.
+    Say how a step ended, and what it counted.
     """
 
-    code: int
-    output: str
+    step: Step
+    status: int
+    figures: tuple[str, ...]
+    seconds: float
 
     @property
-    def failed(self) -> list[str]:
+    def is_well(self) -> bool:
         """
-        The tests that failed, as pytest lists them.
+        Whether it passed, and says of what.
         """
-        return re.findall(r"^FAILED (\S+)", self.output, re.MULTILINE)
+        return self.status == 0 and bool(self.figures)
 
     @property
-    def ending(self) -> str:
+    def verdict(self) -> str:
         """
-        The last line that says something.
+        In one line, how it went.
         """
-        lines = [line for line in self.output.splitlines() if line.strip()]
-        return lines[-1] if lines else "no output"
+        minutes, seconds = divmod(round(self.seconds), 60)
+        took = f"in {minutes} min {seconds} s"
+        if self.status:
+            return f"FAILED with status {self.status} {took}"
+        return f"passed {took}" if self.figures else f"FAILED, counted nothing {took}"
 
 
-@dataclass(frozen=True)
-class Verdict:
+def steps(python: str) -> list[Step]:
     """
-    How one breakage fared, and the particulars.
+    Return all steps, those that are over soon first.
     """
+    pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+    # The tests look as deep as there is time for in every run; here there is more.
+    deeper = {"DEPTH": os.environ.get("DEPTH", "20")}
+    return [
+        Step(
+            "stress",
+            (sys.executable, "tests/stress/stress_shared.py"),
+            r"^Stress, (.*)",
+        ),
+        Step(
+            "models",
+            (*pytest, "-v", "--hypothesis-show-statistics", "tests/models"),
+            r"^(tests/models/.*)::runTest:|- (\d+ passing.*)",
+            deeper,
+        ),
+        Step(
+            "schedules",
+            (*pytest, "-v", "tests/interleavings"),
+            r"^(\d+ scenarios, .*|[\d,]+ histories .*)",
+            deeper,
+        ),
+        Step(
+            "tests",
+            (sys.executable, "tools/test_everywhere.py", python),
+            r"^  (3\.\d+t? +3\..*|not found: .*)",
+        ),
+        Step(
+            "breakages",
+            (sys.executable, "tools/breakages.py"),
+            r"^(\d+ breakages: .*|caught by .*)",
+        ),
+        Step(
+            "mutants",
+            (".venv-mutants/bin/python", "tools/mutants.py"),
+            r"^(\w+: \d+ mutants)$|^  (noticed: .*)",
+        ),
+    ]
 
-    breakage: Breakage
-    answer: Answer
-    detail: str
 
-
-class Prover:
+def run(step: Step) -> Outcome:
     """
-    Try breakages on copies of the project at *root*.
+    Run *step* to its end, and show what it prints.
     """
-
-    def __init__(self, root: Path, workshop: Path) -> None:
-        self.root = root
-        self.workshop = workshop
-        self.unbroken = workshop / "(unbroken)"
-
-    def ship(self) -> Path:
-        """
-        Copy what is shipped: the unbroken project, from which the others come.
-        """
-        self.unbroken.mkdir()
-        leave_out = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
-        for folder in SHIPPED:
-            if (self.root / folder).is_dir():
-                target = self.unbroken / folder
-                shutil.copytree(self.root / folder, target, ignore=leave_out)
-        for file in SHIPPED_FILES:
-            if (self.root / file).is_file():
-                shutil.copy2(self.root / file, self.unbroken / file)
-        return self.unbroken
-
-    def copy(self, name: str) -> Path:
-        """
-        Copy the unbroken project, with the bytecode its run has left.
-        """
-        leave_out = shutil.ignore_patterns(".*")
-        return Path(
-            shutil.copytree(self.unbroken, self.workshop / name, ignore=leave_out)
-        )
-
-    def pytest(self, copy: Path, tests: Sequence[str], limit: float) -> Run:
-        """
-        Run *tests* in *copy*, or all; kill them after *limit* seconds.
-        """
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-rf", "--tb=no"]
-        command += ["-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", *tests]
-        # Before the installed package: that one is not broken.
-        env = {**os.environ, "PYTHONPATH": str(copy / "src"), "COLUMNS": "400"}
-        env.pop("PYTHONDONTWRITEBYTECODE", None)
-        with subprocess.Popen(
-            command,
-            cwd=copy,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
-                # With whatever it started: the tests fork.
-                os.killpg(process.pid, signal.SIGKILL)
-                output, _ = process.communicate()
-                return Run(HUNG, output)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        return Run(process.returncode, output)
-
-    def apply(self, breakage: Breakage, copy: Path) -> str | None:
-        """
-        Apply the patch in *copy*; return what went wrong, if anything did.
-        """
-        # In a repository's subfolder git would skip every file, silently.
-        env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)}
-        done = subprocess.run(
-            ["git", "apply", str(breakage.path)],
-            cwd=copy,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return None if done.returncode == 0 else done.stderr.strip().splitlines()[0]
-
-    def sound(self, breakages: Iterable[Breakage], limit: float) -> set[str]:
-        """
-        Return the names of those whose tests pass as long as nothing is broken.
-        """
-        breakages = list(breakages)
-        copy = self.ship()
-        tests = sorted({test for one in breakages for test in one.tests})
-        if not all(one.tests for one in breakages):
-            tests = []
-        if self.pytest(copy, tests, limit * 5).code == 0:
-            return {one.name for one in breakages}
-        return {
-            one.name
-            for one in breakages
-            if self.pytest(copy, one.tests, limit).code == 0
-        }
-
-    def prove(self, breakage: Breakage) -> Verdict:
-        """
-        Break a copy, and see whether the tests notice.
-        """
-        copy = self.copy(breakage.name)
-        try:
-            problem = self.apply(breakage, copy)
-            if problem is not None:
-                return Verdict(breakage, Answer.BROKEN, f"does not apply: {problem}")
-            run = self.pytest(copy, breakage.tests, breakage.limit)
-            answer, detail = judge(breakage, run)
-            return Verdict(breakage, answer, detail)
-        finally:
-            shutil.rmtree(copy)
-
-    def prove_all(
-        self, breakages: Sequence[Breakage], *, jobs: int, limit: float
-    ) -> Iterator[Verdict]:
-        """
-        Try all, *jobs* at a time, in order.
-        """
-        sound = self.sound(breakages, limit)
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                yield from pool.map(
-                    lambda one: (
-                        self.prove(one)
-                        if one.name in sound
-                        else Verdict(one, Answer.BROKEN, "its tests fail unbroken")
-                    ),
-                    breakages,
-                )
-            finally:
-                pool.shutdown(cancel_futures=True)
+    began = time.monotonic()
+    figures = []
+    with subprocess.Popen(
+        step.command,
+        cwd=ROOT,
+        env={**os.environ, **step.env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            if figure := found(step, line.rstrip()):
+                figures.append(figure)
+    took = time.monotonic() - began
+    return Outcome(step, process.returncode, tuple(figures), took)
 
 
-def kind_of(verdict: Verdict) -> str:
+def found(step: Step, line: str) -> str:
     """
-    Say what sort of check caught a breakage, by where its test lives.
+    Return the figures of *step* in *line*, empty if there are none.
     """
-    if "tests/interleavings" in verdict.detail:
-        return "schedules"
-    if "tests/models" in verdict.detail:
-        return "models"
-    return "laws" if "TestLaws" in verdict.detail else "tests of one unit"
+    match = re.search(step.figures, line)
+    return " ".join(filter(None, match.groups())) if match else ""
 
 
-def judge(breakage: Breakage, run: Run) -> tuple[Answer, str]:
+def report(outcomes: Iterable[Outcome]) -> str:
     """
-    Say what *run* means for *breakage*.
+    Return what became of all, for a terminal of eighty columns.
     """
-    if run.code == HUNG:
-        if breakage.expects_hang:
-            return Answer.CAUGHT, "hung, as expected"
-        return Answer.BROKEN, f"hung for {breakage.limit:g} s"
-    if run.code == 0:
-        return Answer.SURVIVED, run.ending
-    if run.code == 1 and run.failed:
-        return Answer.CAUGHT, ", ".join(run.failed)
-    return Answer.BROKEN, f"no test failed, but status {run.code}: {run.ending}"
+    where = f"Python {platform.python_version()}, {os.cpu_count()} processors"
+    lines = [f"Report: {where}, {time.strftime('%Y-%m-%d')}", ""]
+    for outcome in outcomes:
+        lines.append(f"{outcome.step.name:{INDENT}}{outcome.verdict}")
+        for figure in outcome.figures:
+            lines += textwrap.wrap(
+                figure,
+                WIDTH,
+                initial_indent=" " * INDENT,
+                subsequent_indent=" " * (INDENT + 2),
+            )
+    return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(python: str, *names: str) -> int:
     """
-    Prove what the command line names, or everything; return the exit status.
+    Run what the command line names, or everything; return the exit status.
     """
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").strip().partition("\n")[0]
-    )
-    parser.add_argument("names", nargs="*", help="breakages; none: all")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[1])
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds a run")
-    options = parser.parse_args(arguments)
+    chosen = [step for step in steps(python) if not names or step.name in names]
+    unknown = set(names) - {step.name for step in chosen}
+    if unknown:
+        known = ", ".join(step.name for step in steps(python))
+        print(f"no such step: {', '.join(sorted(unknown))}; there are {known}")
+        return 2
+    return prove(chosen)
 
-    root = options.root.resolve()
-    folder = root / "tests" / "breakages"
-    breakages = [Breakage.read(path, options.limit) for path in folder.glob("*.patch")]
-    breakages.sort(key=lambda one: one.name)
-    if options.names:
-        unknown = set(options.names) - {one.name for one in breakages}
-        if unknown:
-            parser.error(f"no such breakage: {', '.join(sorted(unknown))}")
-        breakages = [one for one in breakages if one.name in options.names]
-    if not breakages:
-        print("There is nothing to prove:", folder, "holds no patch.")
-        return 1
 
-    width = max(len(one.name) for one in breakages)
-    counts = dict.fromkeys(Answer, 0)
-    kinds: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="prove-") as workshop:
-        prover = Prover(root, Path(workshop))
-        verdicts = prover.prove_all(breakages, jobs=options.jobs, limit=options.limit)
-        for verdict in verdicts:
-            counts[verdict.answer] += 1
-            if verdict.answer is Answer.CAUGHT:
-                kinds[kind_of(verdict)] += 1
-            shown = f"{verdict.breakage.name:{width}}  {verdict.answer.value:10}"
-            print(f"{shown}  {verdict.detail}", flush=True)
-    print(
-        f"\n{len(breakages)} breakages: {counts[Answer.CAUGHT]} caught,"
-        f" {counts[Answer.SURVIVED]} not caught, {counts[Answer.BROKEN]} broken"
-    )
-    if kinds:
-        print("caught by", ", ".join(f"{kind}: {n}" for kind, n in kinds.most_common()))
-    return 0 if counts[Answer.CAUGHT] == len(breakages) else 1
+def prove(chosen: Sequence[Step]) -> int:
+    """
+    Run those steps, and print the report, also of a run that is interrupted.
+    """
+    outcomes: list[Outcome] = []
+    try:
+        for step in chosen:
+            print(f"\n{step.name.capitalize()}\n", flush=True)
+            outcomes.append(run(step))
+    except KeyboardInterrupt:
+        print(f"\n\n{report(outcomes)}")
+        left = [step.name for step in chosen[len(outcomes) :]]
+        print(f"Interrupted, not run to the end: {', '.join(left)}")
+        return 130
+    print(f"\n{report(outcomes)}")
+    return int(not all(outcome.is_well for outcome in outcomes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -10,6 +10,7 @@ import pytest
 
 from depth import DEPTH
 from explorer import explore, is_at_every_step, replay
+from linearizability import History
 
 
 #: What a failure printed: the one schedule to run.
@@ -54,7 +55,15 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     terminalreporter.section("schedules explored")
     schedules = sum(one.schedules for one in covered)
-    terminalreporter.line(f"{len(covered)} scenarios, {schedules:,} schedules")
+    complete = sum(one.is_complete for one in covered)
+    terminalreporter.line(
+        f"{len(covered)} scenarios, {schedules:,} schedules:"
+        f" all there are of {complete} scenarios, some of the others"
+    )
+    if History.checked:
+        terminalreporter.line(
+            f"{History.checked:,} histories agreed with a sequential model"
+        )
     if config.get_verbosity() > 0:
         for one in covered:
             terminalreporter.line(str(one))
