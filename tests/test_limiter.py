@@ -8,7 +8,6 @@ import asyncio
 import copy
 import math
 import pickle
-import sys
 import threading
 
 from contextlib import suppress
@@ -20,6 +19,7 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from interruption import interrupted, stop
 
 from switchgear import (
     BurstExceeded,
@@ -1532,41 +1532,6 @@ class TestShortWay:
         limiter.pause(1000)
 
         assert not is_open()
-
-
-class Stop(BaseException):
-    """
-    Be raised where a KeyboardInterrupt could be.
-    """
-
-
-def interrupted(function, at, action):
-    """
-    Run *function*, and *action* at its call or return number *at*, where a
-    signal handler may come in; answer whether there was such a point.
-    """
-    count = 0
-
-    def profile(frame, event, argument):
-        nonlocal count
-        count += argument is not sys.setprofile
-        if count == at:
-            sys.setprofile(None)
-            action()
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        function()
-    except (Stop, RateLimitExceeded):
-        pass
-    finally:
-        sys.setprofile(before)
-    return count >= at
-
-
-def stop():
-    raise Stop
 
 
 class TestReentrancy:

@@ -111,7 +111,7 @@ class TestReserve:
             limiter.reserve()
 
         assert last() is None
-        assert len(limiter._queue._links) <= 64
+        assert len(limiter._queue._rooms._links) <= 64
         assert not limiter._queue.bookings()
 
     @pytest.mark.parametrize("tokens", [0, -1, True, 1.0, "1", None, 10**13])

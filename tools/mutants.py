@@ -86,6 +86,7 @@ INTERLEAVINGS = {
     "_permit": "breaker",
     "_trip_unit": "breaker",
     "queue": "limiter",
+    "rooms": "limiter",
     "rate": "limiter",
     "token_bucket": "limiter",
     "_limiter": "limiter",

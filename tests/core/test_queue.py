@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 
 from fractions import Fraction
 
@@ -14,9 +13,10 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from interruption import interrupted, stop
 
 from switchgear import Rate
-from switchgear._core.queue import SLACK, Place, Queue, Room, Status
+from switchgear._core.queue import SLACK, Place, Queue, Status
 from switchgear._core.token_bucket import Bucket, budget_of
 
 
@@ -1082,7 +1082,7 @@ class TestGiveBack:
         else:
             places = [booked(queue, 0, 1), booked(queue, 0, 1)]
         # After so many, the rooms nobody needs are weeded out.
-        queue._many = few
+        queue._rooms._many = few
         last = booked(queue, now, 1)
         queue.undo(now, places[first])
         queue.undo(now, places[1 - first])
@@ -1181,7 +1181,7 @@ class TestRooms:
             booked(queue, 0)
 
         assert not queue.bookings()
-        assert len(queue._links) <= 64
+        assert len(queue._rooms._links) <= 64
 
     def test_dropped_turns_are_forgotten(self):
         """
@@ -1253,7 +1253,7 @@ class TestRooms:
         """
         results = []
         for few in (1, 10**9):
-            monkeypatch.setattr("switchgear._core.queue._FEW", few)
+            monkeypatch.setattr("switchgear._core.rooms._FEW", few)
             queue = queue_of(*rates)
             alive = {}
             for number in range(200):
@@ -1272,78 +1272,6 @@ class TestRooms:
             results.append(queue.state)
 
         assert results[0] == results[1]
-
-    def test_in_ticks_of_the_present(self):
-        """
-        If it is asked by another budget than the newest, which happens to
-        whoever is interrupted by a change of rates, the answer fits.
-        """
-        slow, fast = Bucket(Rate(1, burst=9)), budget_of([Rate(3, burst=9), Rate(2)])
-        room = Room(slow, 2, None)
-
-        assert 2 * slow.cost == room.left_for(slow)
-        assert (2 * fast.lines[0].cost, 0) == room.left_for(fast)
-
-    def test_lowered_by_no_less_than_what_went_back(self):
-        """
-        If something goes back in other ticks, what others lose is rounded up,
-        by one tick.
-        """
-        old, new = Bucket(Rate(7, per=0.3, burst=9)), Bucket(Rate(3, burst=9))
-        room = Room(old, 3, None)
-        room.least = 2 * old.cost
-        given = new.cost + 1
-        exact = Fraction(given * old.cost, new.cost)
-
-        room.lower(new, given)
-
-        assert math.floor(exact) + 1 == 2 * old.cost - room.least
-
-    def test_absorbing(self):
-        """
-        If one room takes the place of the next, it has the lesser of both
-        samples; interrupted by another sample, it does nothing.
-        """
-        bucket = Bucket(Rate(1))
-        for mine, others, expected in [
-            (None, None, None),
-            (None, 3, 3),
-            (2, None, 2),
-            (2, 3, 2),
-            (3, 2, 2),
-        ]:
-            one, two, three = (Room(bucket, 1, None) for _ in range(3))
-            one.least, one.next = mine, two
-            two.least, two.next = others, three
-            one.absorb(two)
-
-            assert expected == one.least
-            assert three is one.next
-
-    @pytest.mark.parametrize("which", ["one", "two"])
-    def test_absorbing_interrupted(self, which):
-        """
-        If another sample comes while one room takes the place of the next, it is
-        not lost.
-        """
-        bucket = Bucket(Rate(1))
-        one, two = Room(bucket, 1, None), Room(bucket, 1, None)
-        rooms, in_time = {"one": one, "two": two}, []
-
-        def sample():
-            rooms[which].least = 3
-            in_time.append(one.next is two)
-
-        at = 1
-        while True:
-            one.next, one.least, two.least = two, 5, 4
-            if not interrupted(lambda: one.absorb(two), at, sample):
-                break
-            if in_time[-1]:
-                least = one.least if one.next is None else min(one.least, two.least)
-                assert least == 3
-            at += 1
-        assert True in in_time
 
     def test_who_is_first_is_remembered(self):
         """
@@ -1624,44 +1552,6 @@ class TestIdle:
         queue.close(3 * SECOND, "")
 
         assert not queue.is_idle(3 * SECOND)
-
-
-class Stop(BaseException):
-    """
-    Be raised where a KeyboardInterrupt could be.
-    """
-
-
-def interrupted(function, at, action):
-    """
-    Run *function*, and *action* at its call or return number *at*.
-
-    Signal handlers and KeyboardInterrupt come in at such points. Answers
-    whether there was such a point.
-    """
-    count = 0
-
-    def profile(frame, event, argument):
-        nonlocal count
-        count += argument is not sys.setprofile
-        if count == at:
-            sys.setprofile(None)
-            action()
-
-    # Whatever measures this run must not be measured.
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        function()
-    except Stop:
-        pass
-    finally:
-        sys.setprofile(before)
-    return count >= at
-
-
-def stop():
-    raise Stop
 
 
 SINGLE, DOUBLE = [Rate(1, burst=10)], [Rate(1, burst=10), Rate(2, burst=20)]

@@ -15,9 +15,10 @@ import enum
 import weakref
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from switchgear._core.token_bucket import Bucket, carry, carry_room
+from switchgear._core.rooms import Room, Rooms
+from switchgear._core.token_bucket import Bucket, carry
 
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ SLACK = 2_000_000
 
 #: Later than any moment.
 NEVER = 1 << 100
-
-#: How many bookings are made before those that ended are looked for.
-_FEW: Final = 64
 
 
 class Status(enum.Enum):
@@ -53,85 +51,6 @@ class Status(enum.Enum):
     TOO_LARGE = "too large"
     #: The limiter was closed.
     CLOSED = "closed"
-
-
-class Room:
-    """
-    Keep how much of one booking may still go back.
-
-    A booking that is given back after its turn must not make the bucket
-    fuller than if it had never been made: what the bucket would have lost
-    meanwhile, being full, is lost. So at most the least room goes back that
-    there was in the bucket since. Samples are noted in the newest Room only;
-    older ones lead to newer ones, so that a Room lives as long as a booking
-    that could ask for it.
-    """
-
-    __slots__ = ("__weakref__", "_place", "budget", "least", "next", "price")
-
-    def __init__(self, budget: Budget, tokens: int, place: Place | None) -> None:
-        self.budget = budget
-        #: What the booking itself cost.
-        self.price: Any = budget.price(tokens)
-        #: The least room while this was the newest, or None: no sample.
-        self.least: Any = None
-        self.next: Room | None = None
-        self._place = None if place is None else weakref.ref(place)
-
-    def is_needed(self) -> bool:
-        """
-        Answer whether its own booking could still ask for it.
-        """
-        place = None if self._place is None else self._place()
-        return place is not None and place.room is self
-
-    def left_for(self, budget: Budget) -> Any:
-        """
-        Return how much may go back into *budget*, the present one, in ticks.
-        """
-        left: Any = self.price
-        room: Room | None = self
-        previous = self.budget
-        while room is not None:
-            if room.budget is not previous:
-                left = carry_room(previous, left, room.budget)
-                previous = room.budget
-            if room.least is not None:
-                left = previous.least(left, room.least)
-            room = room.next
-        return left if previous is budget else carry_room(previous, left, budget)
-
-    def lower(self, budget: Budget, given: Any) -> None:
-        """
-        Note that so much of its booking went back into *budget*, the present one.
-
-        Had it never been booked, there would have been that much less room for
-        the others ever since.
-        """
-        room: Room | None = self
-        while room is not None:
-            then: Any = room.budget
-            less = given
-            if then is not budget:
-                # Rounded up, in the ticks of then.
-                parts = then.split(carry_room(budget, given, then))
-                less = then.join([part + 1 for part in parts])
-            # Without a sample there is nothing to lower, with no room neither.
-            room.least = room.least and then.less(room.least, less)
-            room = room.next
-
-    def absorb(self, other: Room) -> None:
-        """
-        Take the place of *other*, the next one, besides its own.
-        """
-        mine, others = self.least, other.least
-        least = mine
-        if others is not None:
-            least = others if mine is None else self.budget.least(mine, others)
-        # No call from here on: see the top of this file.
-        if self.least is mine and other.least is others:
-            self.least = least
-            self.next = other.next
 
 
 class Place:
@@ -212,10 +131,8 @@ class Queue:
     __slots__ = (
         "_attended",
         "_entered",
-        "_links",
-        "_many",
-        "_newest",
         "_plan",
+        "_rooms",
         "_since",
         "admitted",
         "budget",
@@ -249,10 +166,7 @@ class Queue:
         #: How many places were ever put into it.
         self._entered = 0
         self._plan: _Plan | None = None
-        self._newest: weakref.ref[Room] | None = None
-        #: The rooms of bookings in order, until those that ended are weeded out.
-        self._links: list[weakref.ref[Room]] = []
-        self._many = _FEW
+        self._rooms = Rooms()
 
     # Who is next
 
@@ -270,7 +184,7 @@ class Queue:
             after = budget.charge(state, now, tokens)
             room = None if place is None else Room(budget, tokens, place)
             link = None if room is None else weakref.ref(room)
-            previous = self._newest_room()
+            previous = self._rooms.newest()
             # No call from here on: see the top of this file.
             if (
                 self.state is state
@@ -285,10 +199,10 @@ class Queue:
                     place.since = place.turned = now
                     place.room = room
                     place.status = Status.GRANTED
-                    self._newest = link
+                    self._rooms.link = link
                     if previous is not None:
                         previous.next = room
-                self._weed(link)
+                self._rooms.add(link)
                 return True
         return False
 
@@ -490,7 +404,7 @@ class Queue:
         # What was settled before its turn costs what it is charged.
         room = Room(budget, place.tokens, place) if settled is None else None
         link = None if room is None else weakref.ref(room)
-        previous = self._newest_room()
+        previous = self._rooms.newest()
         # No call from here on: see the top of this file.
         if (
             self.state is not state
@@ -506,7 +420,7 @@ class Queue:
         place.turned = turned
         place.room = room
         if room is not None:
-            self._newest = link
+            self._rooms.link = link
             if previous is not None:
                 previous.next = room
         self.queued_tokens -= place.asks + place.owes
@@ -516,7 +430,7 @@ class Queue:
             self._attended -= 1
         self._plan = fresh if self._plan is plan else None
         del self.places[place]
-        self._weed(link)
+        self._rooms.add(link)
         return True
 
     def leave(self, now: int, place: Place, status: Status = Status.LEFT) -> bool:
@@ -574,12 +488,12 @@ class Queue:
             # Samples from here on are in the ticks of the new budget.
             room = Room(budget, 0, None)
             link = weakref.ref(room)
-            previous = self._newest_room()
+            previous = self._rooms.newest()
             # No call from here on: see the top of this file.
             if self.state is state and self.budget is old:
                 self.budget = budget
                 self.state = after
-                self._newest = link
+                self._rooms.link = link
                 if previous is not None:
                     previous.next = room
                 self._since = now
@@ -656,7 +570,7 @@ class Queue:
         """
         Answer whether any booking is alive that could still go back.
         """
-        return self._newest_room() is not None
+        return self._rooms.newest() is not None
 
     def _amend(self, now: int, place: Place, actual: int, status: Status) -> bool:
         undone = status is Status.LEFT
@@ -689,11 +603,8 @@ class Queue:
                 return True
         return False
 
-    def _newest_room(self) -> Room | None:
-        return None if self._newest is None else self._newest()
-
     def _note_room(self, now: int) -> None:
-        while (room := self._newest_room()) is not None:
+        while (room := self._rooms.newest()) is not None:
             budget, state, least = self.budget, self.state, room.least
             if room.budget is not budget:
                 # A signal handler has just reconfigured it.
@@ -705,38 +616,6 @@ class Queue:
             if room.least is least:
                 room.least = sample
                 return
-
-    def _weed(self, link: weakref.ref[Room] | None) -> None:
-        """
-        Note the new *link*; now and then, drop the rooms of ended bookings.
-
-        Without this, one booking that never ends would keep all later ones.
-        """
-        if link is None:
-            return
-        self._links.append(link)
-        if len(self._links) < self._many:
-            return
-        links, self._links = self._links, []
-        kept = []
-        before: Room | None = None
-        for one in links:
-            room = one()
-            if room is None:
-                continue
-            if (
-                before is not None
-                and before.next is room
-                and before.budget is room.budget
-                and room.next is not None
-                and not room.is_needed()
-            ):
-                before.absorb(room)
-            else:
-                kept.append(one)
-                before = room
-        self._links[:0] = kept
-        self._many = max(_FEW, 2 * len(kept))
 
 
 def _charged(budget: Budget, state: Any, since: int, place: Place) -> Any:
