@@ -562,6 +562,28 @@ class TestProbeLeases:
         assert 8 <= min(cooldowns) < 9
         assert 11 < max(cooldowns) <= 12
 
+    @pytest.mark.parametrize(
+        "is_open",
+        [lambda it: it.is_open, lambda it: not it.try_acquire()],
+        ids=["look", "ask"],
+    )
+    def test_jitter_of_a_circuit_that_reopens_by_itself(
+        self, make, clock, monkeypatch, is_open
+    ):
+        """
+        If probes hang until the circuit reopens, chance decides as well,
+        whoever finds out.
+        """
+        breaker = make(1, 10.0, jitter=0.2, probe_timeout=3.0)
+        trip(breaker)
+        clock.advance(20)
+        assert breaker.try_acquire()
+        monkeypatch.setattr("random.random", lambda: 0.25)
+        clock.advance(3)
+
+        assert is_open(breaker)
+        assert 9.0 == breaker.snapshot().retry_after
+
     def test_ignored_probes_in_a_row_reopen_it(self, make, clock, heard):
         """
         If *threshold* probes in a row are ignored, the circuit reopens.
@@ -1269,6 +1291,24 @@ class TestOperatorSwitches:
         breaker.force_closed()
         assert not breaker.is_open
 
+    def test_forced_open_knows_what_failed_last(self, make, clock):
+        """
+        If a circuit that has failed is forced open, refusals still have the last
+        failure as their cause; forced closed, it is forgotten.
+        """
+        breaker = in_state(make, clock, OPEN)
+
+        breaker.force_open()
+
+        with pytest.raises(CircuitOpenError) as refusal, breaker.guard():
+            pytest.fail("refused calls are not made")
+        assert "it is" == str(refusal.value.__cause__)
+        assert "Down: it is" == breaker.snapshot().last_failure
+
+        breaker.force_closed()
+
+        assert breaker.snapshot().last_failure is None
+
     def test_forced_closed_admits_whatever_fails(self, make, clock):
         """
         If it was forced closed, no failure opens it.
@@ -1582,6 +1622,18 @@ class TestReconfigure:
             call.result(True)
         assert 1 == breaker.snapshot().failures
 
+    def test_another_judgement_of_results_alone(self, make):
+        """
+        If nothing but *failure_when* changes, results are judged by it at once.
+        """
+        breaker = make(9)
+        breaker.reconfigure(failure_when=bool)
+
+        with breaker.guard() as call:
+            call.result(True)
+
+        assert 1 == breaker.snapshot().failures
+
     def test_measuring_starts_with_the_calls_from_then_on(self, make, clock):
         """
         If *slow_call_seconds* is set while a call is out, that call was not
@@ -1788,7 +1840,7 @@ class TestEvents:
         """
         If it is *is_open* that finds out, listeners are told as well.
         """
-        breaker = make(1, 10.0, probe_timeout=5.0)
+        breaker = make(1, 10.0, probe_timeout=5.0, name="b")
         trip(breaker, Down("x"))
         clock.advance(10)
         breaker.try_acquire()
@@ -1797,7 +1849,7 @@ class TestEvents:
 
         assert breaker.is_open
 
-        assert "Down: x" == events[0].last_failure
+        assert [("b", "Down: x")] == [(it.breaker, it.last_failure) for it in events]
 
     def test_events_nobody_wants_are_not_built(self, make, clock, monkeypatch):
         """

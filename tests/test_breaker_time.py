@@ -157,6 +157,25 @@ class TestClockSteps:
         assert [] == hand.readings
         assert 69 == breaker.snapshot().retry_after
 
+    def test_a_reading_that_came_late_after_a_step(self, hand):
+        """
+        If the clock has stepped back once, a late reading is read again, too.
+        """
+        breaker = CircuitBreaker(1, 120.0, clock=hand)
+        breaker.record_failure()
+        hand.now -= 3600 * SECOND
+        breaker.snapshot()
+        hand.now += 50 * SECOND
+        breaker.snapshot()
+
+        hand.readings = [hand.now - SECOND, hand.now + SECOND]
+
+        assert 69 == breaker.snapshot().retry_after
+
+        hand.now += SECOND
+
+        assert 68 == breaker.snapshot().retry_after
+
     def test_a_step_seen_twice_counts_once(self):
         """
         If a signal handler notices a step first, while it is being read, the

@@ -121,8 +121,9 @@ class TestGuard:
         """
         guard = breaker.guard()
 
-        with guard, pytest.raises(RuntimeError, match="a guard is good for one block"):
+        with guard, pytest.raises(RuntimeError) as caught:
             guard.__enter__()
+        assert "a guard is good for one block: call guard() again" == str(caught.value)
         with pytest.raises(RuntimeError, match="a guard is good for one block"):
             guard.__enter__()
 
@@ -209,6 +210,29 @@ class TestResult:
         assert Down is type(caught.value.__context__)
         assert (1, 0, 1, 0) == totals(breaker)
 
+    @pytest.mark.parametrize("what", ["result", "exception"])
+    def test_a_predicate_that_raises_about_a_probe_frees_its_slot(self, clock, what):
+        """
+        If a predicate raises about the call of a probe, its slot is free again.
+        """
+        breaker = CircuitBreaker(2, 10.0, clock=clock, failure_when=lambda v: v < 0)
+        breaker.record_failure()
+        breaker.record_failure()
+        breaker.reconfigure(failure_on=lambda error: error.status > 5)
+        clock.advance(10)
+
+        with pytest.raises((TypeError, AttributeError)), breaker.guard() as call:
+            if what == "exception":
+                raise Down
+            call.result("not a number")
+
+        snapshot = breaker.snapshot()
+        assert (CircuitState.HALF_OPEN, 0, 1) == (
+            snapshot.state,
+            snapshot.probes_out,
+            snapshot.ignored,
+        )
+
 
 class TestExactlyOneOutcome:
     @pytest.mark.parametrize(
@@ -266,18 +290,52 @@ class TestExactlyOneOutcome:
         """
         If an outcome is given before the guard is entered, it is a mistake.
         """
-        with pytest.raises(RuntimeError, match="outcomes are given inside the block"):
+        with pytest.raises(RuntimeError) as caught:
             act(breaker.guard())
 
+        assert "outcomes are given inside the block: use `with breaker.guard()`" == str(
+            caught.value
+        )
         assert (0, 0, 0, 0) == totals(breaker)
 
-    def test_bad_arguments_decide_nothing(self, breaker):
+    @pytest.mark.parametrize(
+        ("act", "answer"),
+        [
+            (lambda g: g.fail(), False),
+            (lambda g: g.ignore(), False),
+            (lambda g: g.result(-1), -1),
+        ],
+        ids=["fail", "ignore", "result"],
+    )
+    def test_after_the_block_it_is_too_late(self, breaker, act, answer):
+        """
+        If an outcome is given after a block that has succeeded, it changes
+        nothing.
+        """
+        with breaker.guard() as call:
+            pass
+
+        assert answer == act(call)
+        assert (1, 0, 0, 0) == totals(breaker)
+
+    @pytest.mark.parametrize(
+        ("how", "message"),
+        [
+            ({"error": "oops"}, "error must be"),
+            ({"retry_after": "soon"}, "retry_after must be"),
+            ({"retry_after": float("nan")}, "retry_after must be"),
+        ],
+    )
+    def test_bad_arguments_decide_nothing(self, breaker, how, message):
         """
         If *fail* is called with nonsense, the error says so, and leaves the
         block as any other.
         """
-        with pytest.raises(TypeError, match="error must be"), breaker.guard() as call:
-            call.fail("oops")
+        with (
+            pytest.raises((TypeError, ValueError), match=f"^{message}"),
+            breaker.guard() as call,
+        ):
+            call.fail(**how)
 
         assert (1, 1, 0, 1) == totals(breaker)
 

@@ -60,9 +60,10 @@ ODD = [
 @pytest.fixture
 def limiter(clock):
     """
-    A limiter of one a second, with an empty bucket of five.
+    A limiter of one a second, in use for a while, with an empty bucket of five.
     """
     limiter = RateLimiter(1, burst=5, clock=clock, name="images")
+    clock.advance(100)
     limiter.try_acquire(5)
     return limiter
 
@@ -461,6 +462,48 @@ class TestPause:
         assert [10.0, 9.0] == [event.paused_for for event in events]
         assert {"images"} == {event.limiter for event in events}
 
+    def test_more_was_asked_than_it_gets(self, clock, limiter):
+        """
+        If a server asked for a longer pause than it gets, that is known until
+        the pause is over; the longest counts.
+        """
+        assert 0.0 == limiter._still_asked()
+
+        limiter._pause(10, 60)
+        limiter._pause(10, 30)
+
+        assert 60.0 == limiter._still_asked()
+
+        clock.advance(2.0)
+        limiter._pause(8, 70)
+        limiter._pause(1, 1)
+        clock.advance(7.999999999)
+
+        assert 62.000000001 == limiter._still_asked()
+
+        clock.advance(1e-9)
+
+        assert 0.0 == limiter._still_asked()
+
+        limiter.pause(5)
+
+        assert 0.0 == limiter._still_asked()
+
+    def test_what_was_asked_is_over_first(self, clock, limiter):
+        """
+        If the pause is made longer by others, what was asked is over when it
+        says.
+        """
+        limiter._pause(1, 2)
+        limiter.pause(10)
+        clock.advance(2.0)
+
+        assert 0.0 == limiter._still_asked()
+
+        clock.advance(1.0)
+
+        assert 0.0 == limiter._still_asked()
+
     @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, True, "1", None])
     def test_bad_seconds(self, limiter, seconds):
         """
@@ -814,6 +857,171 @@ class TestSnapshot:
         assert 5 == limiter.snapshot().refused
         assert [1.0, None, None, None, 1.0] == [event.retry_after for event in events]
         assert [1, 6, 6, 6, 1] == [event.tokens for event in events]
+
+    @pytest.mark.parametrize(
+        ("ask", "tokens", "retry_after", "reason"),
+        [
+            (
+                lambda it: it.wait(2, timeout=1.5),
+                2,
+                2.0,
+                "the turn is not within 1.5 s",
+            ),
+            (
+                lambda it: it.reserve(2).wait(timeout=1),
+                2,
+                2.0,
+                "the turn is not within 1 s",
+            ),
+            (
+                lambda it: it.reconfigure(max_waiters=0) or it.wait(3),
+                3,
+                3.0,
+                "0 wait already",
+            ),
+            (
+                lambda it: it.close("maintenance") or it.wait(3),
+                3,
+                None,
+                "closed: maintenance",
+            ),
+            (lambda it: it.close() or it.reserve(3), 3, None, "closed"),
+        ],
+    )
+    def test_refusals_tell_what_there_is(
+        self, clock, limiter, ask, tokens, retry_after, reason
+    ):
+        """
+        If a call is refused, the event says who refused how many tokens, when,
+        why, and for how long; the exception says the same.
+        """
+        with (
+            capture_events(RateLimitRefused) as events,
+            pytest.raises(RateLimitExceeded) as caught,
+        ):
+            ask(limiter)
+
+        assert [
+            RateLimitRefused(
+                at=clock.monotonic_ns() / 1e9,
+                limiter="images",
+                tokens=tokens,
+                retry_after=retry_after,
+                reason=reason,
+            )
+        ] == events
+        assert ("images", retry_after, reason) == (
+            caught.value.name,
+            caught.value.retry_after,
+            caught.value.reason,
+        )
+
+    def test_decisions_tell_why(self, clock, limiter):
+        """
+        If a call is told "not now", an event says why.
+        """
+        with capture_events(RateLimitRefused) as events:
+            limiter.try_acquire(2)
+            limiter.close("maintenance")
+            limiter.try_acquire(3)
+            limiter.close()
+            limiter.try_acquire(4)
+
+        at = clock.monotonic_ns() / 1e9
+        assert [
+            (at, "images", 2, 2.0, "no token is free"),
+            (at, "images", 3, None, "closed: maintenance"),
+            (at, "images", 4, None, "closed"),
+        ] == [
+            (event.at, event.limiter, event.tokens, event.retry_after, event.reason)
+            for event in events
+        ]
+
+    def test_what_can_never_be_tells_so(self, clock, limiter):
+        """
+        If more is asked for than the burst, event and exception say that.
+        """
+        with (
+            capture_events(RateLimitRefused) as events,
+            pytest.raises(BurstExceeded) as caught,
+        ):
+            limiter.wait(6)
+
+        assert [
+            RateLimitRefused(
+                at=clock.monotonic_ns() / 1e9,
+                limiter="images",
+                tokens=6,
+                retry_after=None,
+                reason="more than the burst",
+            )
+        ] == events
+        assert ("images", 6, 5) == (
+            caught.value.name,
+            caught.value.tokens,
+            caught.value.burst,
+        )
+
+    def test_who_is_late_is_told(self, clock, limiter):
+        """
+        If a turn does not come in time after all, event and exception say so.
+        """
+
+        async def main():
+            waiting = Waiting(limiter)
+            late = await waiting.start(2, timeout=2.0)
+            limiter.pause(5)
+            clock.advance(2.0)
+            await waiting.settle()
+            with pytest.raises(RateLimitExceeded) as caught:
+                await late
+            return caught.value
+
+        with capture_events(RateLimitRefused) as events:
+            error = asyncio.run(main())
+
+        reason = "the turn did not come in time"
+        assert [
+            RateLimitRefused(
+                at=clock.monotonic_ns() / 1e9,
+                limiter="images",
+                tokens=2,
+                retry_after=3.0,
+                reason=reason,
+            )
+        ] == events
+        assert ("images", 3.0, reason) == (error.name, error.retry_after, error.reason)
+
+    @pytest.mark.parametrize(
+        ("send_away", "expected"),
+        [
+            (
+                lambda it: it.reconfigure(burst=1),
+                "rate limiter 'images': 2 tokens can never be admitted, the burst"
+                " is 1; ask for less or raise the burst",
+            ),
+            (
+                lambda it: it.close("maintenance"),
+                "rate limiter 'images': closed: maintenance",
+            ),
+            (lambda it: it.close(), "rate limiter 'images': closed"),
+        ],
+    )
+    def test_who_is_sent_away_is_told(self, limiter, send_away, expected):
+        """
+        If somebody who waits is sent away, the exception says who did, and why.
+        """
+
+        async def main():
+            waiting = Waiting(limiter)
+            task = await waiting.start(2)
+            send_away(limiter)
+            await waiting.settle()
+            with pytest.raises((RateLimitExceeded, BurstExceeded)) as caught:
+                await task
+            return caught.value
+
+        assert expected == str(asyncio.run(main()))
 
     def test_waits_are_told(self, clock, limiter):
         """
@@ -1290,6 +1498,29 @@ class TestGuarantees:
         assert [SECOND, SECOND, SECOND, 2 * SECOND] == [
             look(slept) for slept in (SECOND, SECOND, SECOND // 2, 2 * SECOND)
         ]
+
+    def test_6_stalls_are_made_up_for_together(self):
+        """
+        If a clock that stood still for two sleeps comes after, what it says
+        later is what has passed, not more.
+        """
+        hand = Hand()
+        limiter = RateLimiter(1, burst=5, clock=hand)
+        start = hand.now
+
+        def look(slept=0, *sights):
+            return limiter._visit(lambda now, _: now, None, *sights, slept=slept)
+
+        for slept in (2 * SECOND, 3 * SECOND):
+            look(slept, Sight(hand.now, look(), SECOND))
+        assert 5 * SECOND == look()
+        hand.now = start + 5 * SECOND
+
+        assert 5 * SECOND == look()
+
+        hand.now += SECOND
+
+        assert 6 * SECOND == look()
 
     def test_6_overtaken_by_a_signal_handler(self):
         """

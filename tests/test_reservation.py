@@ -15,7 +15,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from parties import settled
+from parties import Party, settled
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded, registry
 from switchgear.events import LoopBlocked
@@ -30,9 +30,10 @@ from switchgear.testing import (
 @pytest.fixture
 def limiter(clock):
     """
-    A limiter of one a second, with an empty bucket of five.
+    A limiter of one a second, in use for a while, with an empty bucket of five.
     """
-    limiter = RateLimiter(1, burst=5, clock=clock)
+    limiter = RateLimiter(1, burst=5, clock=clock, name="images")
+    clock.advance(100)
     limiter.try_acquire(5)
     return limiter
 
@@ -137,7 +138,7 @@ class TestReserve:
         reservation = limiter.reserve(2)
 
         assert (
-            "<Reservation of 2 tokens from <RateLimiter: 1 tokens per 1 s, burst 5>:"
+            "<Reservation of 2 tokens from <RateLimiter 'images': 1 tokens per 1 s, burst 5>:"
             " queued>"
         ) == repr(reservation)
 
@@ -153,8 +154,11 @@ class TestCopies:
             reservation = registry.limiter("copied", burst=2).reserve()
             permit = registry.breaker("copied", threshold=1).try_acquire()
 
-            with pytest.raises(TypeError, match="a Reservation cannot be pickled"):
+            with pytest.raises(TypeError) as caught:
                 copied(reservation)
+            assert "a Reservation cannot be pickled or copied: its place is one" == str(
+                caught.value
+            )
             with pytest.raises(TypeError, match="a Permit cannot be pickled"):
                 copied(permit)
             with pytest.raises(TypeError, match="a Guard cannot be pickled"):
@@ -463,6 +467,27 @@ class TestWait:
         assert 1.0 == limiter.snapshot().waited_seconds
         assert 1 == limiter.snapshot().refused
 
+    def test_turn_of_a_task_not_within_timeout(self, clock, limiter):
+        """
+        If a task waits, the same holds; a turn just within *timeout* is waited
+        for.
+        """
+
+        async def main():
+            first, second = limiter.reserve(5), limiter.reserve(1)
+
+            with pytest.raises(RateLimitExceeded, match="not within 4 s"):
+                await first.wait_async(timeout=4)
+
+            task = asyncio.create_task(second.wait_async(timeout=1))
+            await settled()
+            clock.advance(1.0)
+            await task
+
+        asyncio.run(main())
+
+        assert 1.0 == limiter.snapshot().waited_seconds
+
     def test_refusals_are_counted(self, limiter):
         """
         If it was refused, it cannot be waited for again.
@@ -471,7 +496,7 @@ class TestWait:
         with pytest.raises(RateLimitExceeded):
             reservation.wait(timeout=0)
 
-        with pytest.raises(RateLimitExceeded, match="was cancelled"):
+        with pytest.raises(RateLimitExceeded, match="'images': the reservation was"):
             reservation.wait()
         assert not reservation.cancel()
 
@@ -486,8 +511,9 @@ class TestWait:
             task = asyncio.create_task(reservation.wait_async())
             await asyncio.sleep(0)
 
-            with pytest.raises(RuntimeError, match="waited for already"):
+            with pytest.raises(RuntimeError) as caught:
                 reservation.wait(timeout=0)
+            assert "this reservation is being waited for already" == str(caught.value)
             with pytest.raises(RuntimeError, match="waited for already"):
                 await reservation.wait_async()
 
@@ -546,7 +572,7 @@ class TestWait:
         If a thread waits on it while its loop is running, it blocks that loop
         until the turn, and an event says so, once.
         """
-        limiter = RateLimiter(1000)
+        limiter = RateLimiter(1000, name="images")
         limiter.try_acquire()
         first, second = limiter.reserve(), limiter.reserve()
 
@@ -558,7 +584,28 @@ class TestWait:
             asyncio.run(main())
 
         assert 0.0 == second.delay
-        assert 1 == len(events)
+        assert ["images"] == [event.limiter for event in events]
+
+    def test_in_a_task(self, clock, limiter):
+        """
+        If a task waits on it, or a thread without a loop, nobody is blocked, and
+        nobody says so.
+        """
+
+        async def main():
+            task = asyncio.create_task(limiter.reserve().wait_async())
+            await settled()
+            clock.advance(1.0)
+            await task
+
+        with capture_events(LoopBlocked) as events:
+            asyncio.run(main())
+            thread = Party(limiter.reserve().wait)
+            clock.wait_for_sleepers(1)
+            clock.advance(1.0)
+            thread.outcome()
+
+        assert [] == events
 
     @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, True, "1"])
     def test_bad_timeout(self, limiter, timeout):

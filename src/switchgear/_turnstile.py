@@ -516,16 +516,7 @@ class Turnstile(Instance):
         """
         budget = self._queue.budget
         if not budget.fits(tokens):
-            self._queue.refused += 1
-            reason = "more than the burst"
-            self._put(
-                RateLimitRefused,
-                now,
-                limiter=self._name,
-                tokens=tokens,
-                retry_after=None,
-                reason=reason,
-            )
+            self._note_refusal(now, tokens, None, "more than the burst")
             raise BurstExceeded(self._name, tokens=tokens, burst=budget.largest)
         if self._queue.closed is not None:
             self._refuse(now, tokens, None, _closed(self._queue.closed))
@@ -566,7 +557,7 @@ class Turnstile(Instance):
         """
         status = place.status
         if status is Status.LATE:
-            left = to_seconds(max(0, place.turned - place.deadline))
+            left = to_seconds(place.turned - place.deadline)
             raise RateLimitExceeded(self._name, left, _LATE)
         if status is Status.TOO_LARGE:
             largest = self._queue.budget.largest
@@ -585,10 +576,11 @@ class Turnstile(Instance):
                 return Decision(
                     admitted=True, retry_after=0.0, remaining=queue.takeable(now)
                 )
-            retry_after, reason = None, "closed"
             if queue.closed is None:
                 retry_after = to_seconds(queue.turn(now, tokens) - now)
                 reason = "no token is free"
+            else:
+                retry_after, reason = None, _closed(queue.closed)
             self._note_refusal(now, tokens, retry_after, reason)
             return Decision(
                 admitted=False,
