@@ -962,6 +962,31 @@ class TestSnapshot:
             caught.value.burst,
         )
 
+    def test_a_timer_is_set_once(self, limiter, monkeypatch):
+        """
+        If others look at a limiter while somebody waits on a manual clock, the
+        timer that is set already stays.
+        """
+        timers = []
+        call_at = ManualClock.call_at
+
+        def counted(*args):
+            timers.append(args)
+            return call_at(*args)
+
+        monkeypatch.setattr(ManualClock, "call_at", counted)
+
+        async def main():
+            waiting = Waiting(limiter)
+            task = await waiting.start(2)
+            for _ in range(3):
+                limiter.try_acquire()
+                limiter.snapshot()
+            assert 1 == len(timers)
+            task.cancel()
+
+        asyncio.run(main())
+
     def test_who_is_late_is_told(self, clock, limiter):
         """
         If a turn does not come in time after all, event and exception say so.
@@ -997,8 +1022,10 @@ class TestSnapshot:
         [
             (
                 lambda it: it.reconfigure(burst=1),
-                "rate limiter 'images': 2 tokens can never be admitted, the burst"
-                " is 1; ask for less or raise the burst",
+                (
+                    "rate limiter 'images': 2 tokens can never be admitted, the burst"
+                    " is 1; ask for less or raise the burst"
+                ),
             ),
             (
                 lambda it: it.close("maintenance"),
@@ -1521,6 +1548,11 @@ class TestGuarantees:
         hand.now += SECOND
 
         assert 6 * SECOND == look()
+
+        hand.now -= 3600 * SECOND
+        look(SECOND, Sight(hand.now, look(), SECOND))
+
+        assert 7 * SECOND == look()
 
     def test_6_overtaken_by_a_signal_handler(self):
         """

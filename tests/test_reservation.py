@@ -137,10 +137,8 @@ class TestReserve:
         """
         reservation = limiter.reserve(2)
 
-        assert (
-            "<Reservation of 2 tokens from <RateLimiter 'images': 1 tokens per 1 s, burst 5>:"
-            " queued>"
-        ) == repr(reservation)
+        limiter = "<RateLimiter 'images': 1 tokens per 1 s, burst 5>"
+        assert f"<Reservation of 2 tokens from {limiter}: queued>" == repr(reservation)
 
 
 class TestCopies:
