@@ -299,7 +299,6 @@ class TripUnit(Instance):
         now_ns: int,
     ) -> bool:
         told: tuple[BaseException | None, str | None] = (None, None)
-        events: tuple[Event, ...] = ()
         while True:
             with self._lock:
                 if call is not None and call._decided:
@@ -316,7 +315,7 @@ class TripUnit(Instance):
                 # Most steps have nothing to tell: no calls for those.
                 quiet = not step.transitions
                 if quiet or told[0] is failure or not tells_why(self._outbox, step):
-                    events = ()
+                    events: tuple[Event, ...] = ()
                     if not quiet:
                         events = told_of(self._outbox, self._name, step, told[1])
                     if self._commit(policy, circuit, step, failure, reported=call):
