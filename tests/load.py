@@ -38,17 +38,19 @@ class Recorder(Queue):
             self.admissions.append((now, tokens))
         return admitted
 
-    def serve(self, now):
+    def serve(self, now, decided=None):
         bucket, due = self.budget, self._due_place(now)
         if due is not None and due.waiter is not None:
             since = max(self._since, self.paused_until, now - SLACK)
             over = since * bucket.ticks - bucket.capacity - self.state
             if over > 0:
                 self.losses.append(over / bucket.cost)
-        granted = super().serve(now)
+        known = len(decided or ())
+        decided = super().serve(now, decided)
+        granted = [place for place in decided[known:] if place.status is Status.GRANTED]
         self.admissions.extend([(now, place.tokens) for place in granted])
         self.granted_at.update(dict.fromkeys(granted, now))
-        return granted
+        return decided
 
     def undo(self, now, place):
         granted = place.status is Status.GRANTED

@@ -29,6 +29,7 @@ from switchgear import (
     RateLimitExceeded,
     RateSnapshot,
 )
+from switchgear._core.queue import Place, Status
 from switchgear._unchanged import UNCHANGED
 from switchgear._waiting import Sight
 from switchgear.events import (
@@ -82,6 +83,23 @@ class Hand:
 
     def monotonic_ns(self):
         return self.now
+
+
+class Ear:
+    """
+    A waiter that notes what it hears.
+    """
+
+    def __init__(self):
+        self.sight = None
+        self.heard = []
+
+    def wake(self, place):
+        self.heard.append(place.status)
+        return True
+
+    def nudge(self, place):
+        return True
 
 
 class Waiting:
@@ -1872,25 +1890,121 @@ class TestReentrancy:
     @pytest.mark.parametrize("verb", ["wait", "reserve"])
     @pytest.mark.parametrize(
         "action",
-        [lambda one: one.close(), lambda one: one.reconfigure(burst=1)],
+        [
+            lambda one: one.close(),
+            lambda one: one.reconfigure(rates=[Rate(1000, burst=1)]),
+        ],
         ids=["closed", "burst lowered"],
     )
-    def test_nobody_enters_what_is_closed_or_too_small_meanwhile(self, verb, action):
+    @pytest.mark.parametrize(
+        "rates",
+        [[Rate(1000, burst=3)], [Rate(1000, burst=3), Rate(500, burst=3)]],
+        ids=["one rate", "two rates"],
+    )
+    def test_reentered_nobody_enters_what_is_closed_or_too_small(
+        self, verb, action, rates
+    ):
         """
         If a signal handler closes the limiter, or lowers its burst, while
         somebody is about to enter the queue, they are sent away.
         """
         at = 1
         while True:
-            limiter = RateLimiter(1000.0, burst=3)
+            limiter = RateLimiter(rates=rates)
             assert limiter.try_acquire(3)
+            limiter.reserve()
             call = partial(getattr(limiter, verb), 3)
             more = True
             with suppress(BurstExceeded):
                 more = interrupted(call, at, partial(action, limiter))
             if not more:
                 break
-            assert 0 == limiter.snapshot().waiting
+            assert all(place.tokens == 1 for place in limiter._queue.places)
+            assert not limiter._queue.places or limiter.snapshot().closed is None
+            at += 1
+
+        assert at > 10
+
+    def waited_for(self, *tokens):
+        """
+        Return a limiter on which somebody waits for so many *tokens* each, and who.
+        """
+        limiter = RateLimiter(1, burst=5, clock=Hand())
+        limiter.try_acquire(5)
+        ears = [Ear() for _ in tokens]
+        for ear, amount in zip(ears, tokens, strict=True):
+            limiter._enter(Place(amount), waiter=ear, timeout=None)
+        return limiter, ears
+
+    def test_interrupted_close(self):
+        """
+        If closing is interrupted, whoever waited is sent away and told, or the
+        limiter is open as before.
+        """
+        at = 1
+        while True:
+            limiter, ears = self.waited_for(1, 2, 1)
+            if not interrupted(limiter.close, at, stop):
+                break
+            told = [set(ear.heard) for ear in ears]
+            state = limiter.snapshot()
+
+            if state.closed is None:
+                assert ([set()] * 3, 3, 0) == (told, state.waiting, state.refused)
+            else:
+                assert [{Status.CLOSED}] * 3 == told
+                assert (0, 3) == (state.waiting, state.refused)
+            at += 1
+
+        assert at > 10
+
+    def test_interrupted_reconfigure(self):
+        """
+        If a change is interrupted, settings, queue and those who ask too much
+        for it go by the old ones or by the new, and it can be made again.
+        """
+        at, seen = 1, set()
+        while True:
+            limiter, ears = self.waited_for(1, 4, 3)
+            change = partial(limiter.reconfigure, burst=2, max_waiters=7)
+            if not interrupted(change, at, stop):
+                break
+            told = [set(ear.heard) for ear in ears]
+            burst = limiter.settings()["burst"]
+            gone = set() if burst == 5 else {Status.TOO_LARGE}
+
+            assert burst == limiter.snapshot().burst
+            assert [set(), gone, gone] == told
+            assert 2 * len(gone) == limiter.snapshot().refused
+
+            change()
+
+            assert (2, 7) == (
+                limiter.settings()["burst"],
+                limiter.settings()["max_waiters"],
+            )
+            assert 1 == limiter.snapshot().waiting
+            seen.add(burst)
+            at += 1
+
+        assert {2, 5} == seen
+
+    def test_reentered_reconfigure(self):
+        """
+        If a signal handler changes something else at any point of a change, both
+        are made.
+        """
+        at = 1
+        while True:
+            limiter, _ = self.waited_for(1)
+            other = partial(limiter.reconfigure, calls_per_second=3)
+            if not interrupted(partial(limiter.reconfigure, burst=2), at, other):
+                break
+
+            assert (3.0, 2) == (
+                limiter.settings()["calls_per_second"],
+                limiter.settings()["burst"],
+            )
             at += 1
 
         assert at > 10

@@ -273,7 +273,8 @@ class TestParts:
         interleavings are about each.
         """
         core = (PACKAGE / "_core").glob("[a-z]*.py")
-        names = {path.stem for path in core} | set(mutants.PARTS[1].sources)
+        names = {path.stem for path in core}
+        names.update(*[part.sources for part in mutants.PARTS[1:]])
         assert names == set(mutants.INTERLEAVINGS)
         for part in mutants.PARTS:
             for name in part.sources:

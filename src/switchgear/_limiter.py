@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from switchgear._core.queue import Place
 from switchgear._core.rate import plain
-from switchgear._core.token_bucket import budget_of
+from switchgear._core.token_bucket import budget_of, rates_of
 from switchgear._decision import ADMITTED, READY_MADE, Decision
 from switchgear._limiter_settings import (
     DEFAULT_BURST,
@@ -82,7 +82,7 @@ class RateLimiter(Turnstile):
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_rates",)
+    __slots__ = ()
 
     def __init__(
         self,
@@ -99,7 +99,6 @@ class RateLimiter(Turnstile):
             msg = f"store must be None: there are no shared stores yet, not {store!r}"
             raise TypeError(msg)
         checked = first_rates(calls_per_second, burst, rates)
-        self._rates = checked
         super().__init__(name, checked, checked_max_waiters(max_waiters), clock)
 
     # Asking
@@ -279,18 +278,17 @@ class RateLimiter(Turnstile):
         """
         reason = text("reason", reason)
 
-        def act(now: int, woken: list[Place]) -> None:
+        def act(now: int, _: list[Place]) -> None:
             was_open = self._queue.closed is None
-            gone = self._queue.close(now, reason)
-            self._queue.refused += len(gone)
-            woken += gone
+            waiting = len(self._queue.places)
+            self._queue.close(reason)
             if was_open:
                 self._put(
                     LimiterClosed,
                     now,
                     limiter=self._name,
                     reason=reason,
-                    waiting=len(gone),
+                    waiting=waiting,
                 )
 
         self._visit(act)
@@ -349,10 +347,10 @@ class RateLimiter(Turnstile):
         }
         own = {name for name, value in given.items() if value is not UNCHANGED}
 
-        def act(now: int, woken: list[Place]) -> None:
-            woken += self._adopt(
+        def act(now: int, _: list[Place]) -> None:
+            self._adopt(
                 now,
-                next_rates(self._rates, calls_per_second, burst, rates),
+                lambda old: next_rates(old, calls_per_second, burst, rates),
                 self._max_waiters
                 if isinstance(max_waiters, Unchanged)
                 else max_waiters,
@@ -368,6 +366,11 @@ class RateLimiter(Turnstile):
         Settings stay, and so does the queue: its first ones go at once.
         """
         self._visit(lambda now, _: self._queue.refill(now))
+
+    @property
+    def _rates(self) -> tuple[Rate, ...]:
+        # Of the queue, so that nobody ever sees one of them without the other.
+        return rates_of(self._queue.budget)
 
     def settings(self) -> dict[str, Any]:
         """
@@ -399,11 +402,11 @@ class RateLimiter(Turnstile):
         With *forget* those too. The pattern is new, and nobody else's.
         """
 
-        def act(now: int, woken: list[Place]) -> None:
+        def act(now: int, _: list[Place]) -> None:
             own = frozenset() if forget else self._own
-            woken += self._adopt(
+            self._adopt(
                 now,
-                rates_over(pattern._rates, self._rates, own),
+                lambda old: rates_over(pattern._rates, old, own),
                 self._max_waiters if "max_waiters" in own else pattern._max_waiters,
             )
             self._own = own
@@ -417,19 +420,25 @@ class RateLimiter(Turnstile):
         rates_over(pattern._rates, self._rates, self._own)
 
     def _adopt(
-        self, now: int, rates: tuple[Rate, ...], max_waiters: int | None
-    ) -> list[Place]:
+        self,
+        now: int,
+        plan: Callable[[tuple[Rate, ...]], tuple[Rate, ...]],
+        max_waiters: int | None,
+    ) -> None:
         """
-        Change the settings and tell it; return who is sent away by them.
+        Change the settings, rates as *plan* says of those before, and tell it.
         """
-        before = self.settings()
-        gone: list[Place] = []
+        while True:
+            budget = self._queue.budget
+            old = rates_of(budget)
+            rates = plan(old)
+            if rates == old or self._queue.reconfigure(
+                now, budget_of(rates), expected=budget
+            ):
+                break
+        before = settings_of(old, self._max_waiters)
         self._max_waiters = max_waiters
-        if rates != self._rates:
-            gone = self._queue.reconfigure(now, budget_of(rates))
-            self._rates = rates
-            self._queue.refused += len(gone)
-        after = self.settings()
+        after = settings_of(rates, max_waiters)
         changes = {
             key: (before.get(key), after.get(key))
             for key in {**before, **after}
@@ -439,7 +448,6 @@ class RateLimiter(Turnstile):
             self._put(
                 Reconfigured, now, kind="limiter", name=self._name, changes=changes
             )
-        return gone
 
     def _take(self, tokens: int) -> bool:
         """

@@ -136,16 +136,22 @@ class Turnstile(Instance):
                     now = self._awoken(now, sight, slept)
                 if looker is not None:
                     self._keep_watch(now, looker)
-                woken += self._serve(now)
+                self._serve(now, woken)
                 try:
                     result = act(now, woken)
                 finally:
                     # Also when refused: a place may have been given up for it.
-                    woken += self._serve(now)
+                    self._serve(now, woken)
                     nudged = self._overslept(looker)
                     self._clear_the_way(now)
         finally:
-            self._tell(woken, nudged)
+            try:
+                self._tell(woken, nudged)
+            except BaseException:
+                # Interrupted: some may not have been told. Who is told twice looks
+                # once more.
+                self._tell(woken, nudged)
+                raise
         return result
 
     def _now(self, reading: int) -> int:
@@ -210,12 +216,17 @@ class Turnstile(Instance):
             self._capacity = bucket.capacity
             self._floor = self._last
 
-    def _serve(self, now: int) -> list[Place]:
-        decided = self._queue.serve(now)
-        for place in decided:
+    def _serve(self, now: int, woken: list[Place]) -> None:
+        known = len(woken)
+        self._queue.serve(now, woken)
+        for place in woken[known:]:
             if place.status is Status.LATE:
                 self._note_late(now, place)
-            elif place.waiter is not None and self._outbox.wants(RateLimitWaited):
+            elif (
+                place.status is Status.GRANTED
+                and place.waiter is not None
+                and self._outbox.wants(RateLimitWaited)
+            ):
                 self._put(
                     RateLimitWaited,
                     now,
@@ -223,7 +234,6 @@ class Turnstile(Instance):
                     tokens=place.tokens,
                     waited=(place.turned - place.since) / 1e9,
                 )
-        return decided
 
     def _awoken(self, now: int, sight: Sight, slept: int) -> int:
         """
@@ -280,6 +290,9 @@ class Turnstile(Instance):
             deaf.append(nudged)
         if deaf:
             self._visit(partial(self._bury, deaf))
+        elif not self._queue.is_served():
+            # Interrupted while sending everybody away.
+            self._visit(_nothing)
         self._outbox.deliver()
 
     def _bury(self, deaf: list[Place], now: int, woken: list[Place]) -> None:
@@ -557,7 +570,8 @@ class Turnstile(Instance):
         """
         status = place.status
         if status is Status.LATE:
-            left = to_seconds(place.turned - place.deadline)
+            # Interrupted before it could be computed, it is in the past.
+            left = to_seconds(max(0, place.turned - place.deadline))
             raise RateLimitExceeded(self._name, left, _LATE)
         if status is Status.TOO_LARGE:
             largest = self._queue.budget.largest
@@ -645,13 +659,17 @@ class Turnstile(Instance):
 
     def _note_bypass(self) -> None:
         # Whoever leaves the queue looks whether the short way may be open.
-        self._visit(lambda _now, _woken: None)
+        self._visit(_nothing)
 
     def _after_fork(self) -> None:
         super()._after_fork()
         self._crews = {}
         self._floor = NEVER
         self._queue.forget()
+
+
+def _nothing(now: int, woken: list[Place]) -> None:
+    del now, woken
 
 
 def _closed(reason: str) -> str:

@@ -452,6 +452,9 @@ class TestBound:
         now, log, net = 0, [], {}
 
         def note(place, moment):
+            if place.status is not Status.GRANTED:
+                # Sent away.
+                return
             # Who is granted behind others is granted after them.
             moment = max([moment] + [at for at, _ in log])
             log.append((moment, place))
@@ -1385,7 +1388,9 @@ class TestReconfigure:
         queue = drained(Rate(1, burst=5))
         large, small = enter(queue, 0, 5), enter(queue, 0, 1)
 
-        assert [large] == queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+        queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+
+        assert [large] == queue.serve(0)
         assert Status.TOO_LARGE is large.status
         assert SECOND == queue.turn_of(small)
 
@@ -1408,6 +1413,7 @@ class TestReconfigure:
         for rates in configs[1:]:
             were = levels(queue, now)
             queue.reconfigure(now, budget_of(rates))
+            queue.serve(now)
             check(queue)
 
             assert max(levels(queue, now)) <= max(0, *were, 0)
@@ -1470,7 +1476,7 @@ class TestEnter:
 
         assert not queue.enter(0, place, before)
 
-        queue.close(0, "")
+        queue.close("")
 
         assert not queue.enter(0, place, queue.budget)
         assert Status.NEW is place.status
@@ -1499,7 +1505,9 @@ class TestClose:
         queue = drained(Rate(1))
         places = [enter(queue, 0, waiter=object()), enter(queue, 0)]
 
-        assert places == queue.close(0, "shut down")
+        queue.close("shut down")
+
+        assert places == queue.serve(0)
         assert [Status.CLOSED] * 2 == [place.status for place in places]
         assert not queue.take(9 * SECOND, 1)
         assert queue.reopen()
@@ -1549,7 +1557,7 @@ class TestIdle:
         assert not queue.is_idle(2 * SECOND)
         assert queue.is_idle(3 * SECOND)
 
-        queue.close(3 * SECOND, "")
+        queue.close("")
 
         assert not queue.is_idle(3 * SECOND)
 
@@ -1634,7 +1642,7 @@ class Scene:
         self.queue.pause(SECOND)
 
     def close(self):
-        self.queue.close(0, "")
+        self.queue.close("")
 
     def refill(self):
         self.queue.refill(0)

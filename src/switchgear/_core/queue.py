@@ -133,6 +133,7 @@ class Queue:
         "_entered",
         "_plan",
         "_rooms",
+        "_sifts",
         "_since",
         "admitted",
         "budget",
@@ -161,6 +162,8 @@ class Queue:
         #: The last time anything but a grant changed: the first in the queue
         #: could not have been admitted before.
         self._since = now
+        #: Whether there may be places that can never be admitted any more.
+        self._sifts = False
         #: How many of the places have a waiter.
         self._attended = 0
         #: How many places were ever put into it.
@@ -330,8 +333,8 @@ class Queue:
         if plan is not None:
             tail = plan.tail
             if tail is not None:
-                budget, state = tail
-                tail = budget, _charged(budget, state, since, place)
+                planned, state = tail
+                tail = planned, _charged(planned, state, since, place)
             fresh = _Plan(plan.front, tail)
         # No call from here on: see the top of this file.
         if self.closed is not None or self.budget is not budget:
@@ -364,27 +367,51 @@ class Queue:
         self._plan = None
         return True
 
-    def serve(self, now: int) -> list[Place]:
+    def serve(self, now: int, decided: list[Place] | None = None) -> list[Place]:
         """
-        Grant, in order, everybody whose turn has come.
+        Send away who can never be admitted; grant, in order, whose turn has come.
 
-        Returns them, and those whose deadline had come before it.
+        Returns them, and those whose deadline had come before it. Each is put
+        into *decided*, if given, as it is decided on: an interruption forgets
+        nobody.
         """
-        decided: list[Place] = []
+        if decided is None:
+            decided = []
+        if self._sifts:
+            self._sift(now, decided)
         while (place := self._due_place(now)) is not None:
-            if self._decide_on(now, place):
-                decided.append(place)
+            self._decide_on(now, place, decided)
         return decided
 
-    def _decide_on(self, now: int, place: Place) -> bool:
+    def is_served(self) -> bool:
         """
-        Grant the due *place* if it is in time; answer whether it was decided on.
+        Answer whether everybody was sent away who is to be.
+        """
+        return not self._sifts
+
+    def _sift(self, now: int, decided: list[Place]) -> None:
+        # A copy: a signal handler may change the queue meanwhile.
+        for place in tuple(self.places):
+            status = None
+            if self.closed is not None:
+                status = Status.CLOSED
+            elif not self.budget.fits(place.asks):
+                status = Status.TOO_LARGE
+            if status is not None:
+                self.leave(now, place, status, decided)
+        # Last: whoever is interrupted before, or comes next, starts over.
+        self._sifts = False
+
+    def _decide_on(self, now: int, place: Place, decided: list[Place]) -> None:
+        """
+        Grant the due *place* if it is in time, unless it changes just now.
         """
         budget, state, plan = self.budget, self.state, self._plan
         since = on_time = max(self._since, self.paused_until)
         turned = max(on_time, budget.due(state, place.asks))
         if turned > place.deadline:
-            return self.leave(place.deadline, place, Status.LATE)
+            self.leave(place.deadline, place, Status.LATE, decided)
+            return
         waiter, settled = place.waiter, place.settled
         if waiter is not None:
             # Lateness within the slack is credited, more is not made up.
@@ -414,7 +441,7 @@ class Queue:
             or place.waiter is not waiter
             or place.settled is not settled
         ):
-            return False
+            return
         self.state = after
         place.status = Status.GRANTED
         place.turned = turned
@@ -430,14 +457,20 @@ class Queue:
             self._attended -= 1
         self._plan = fresh if self._plan is plan else None
         del self.places[place]
+        decided += [place]
         self._rooms.add(link)
-        return True
 
-    def leave(self, now: int, place: Place, status: Status = Status.LEFT) -> bool:
+    def leave(
+        self,
+        now: int,
+        place: Place,
+        status: Status = Status.LEFT,
+        decided: list[Place] | None = None,
+    ) -> bool:
         """
         Give up the queued *place*: those behind it move up.
 
-        Answers whether it was still in the queue.
+        Answers whether it was still in the queue; then it is put into *decided*.
         """
         is_first = self.first() is place
         # No call from here on: see the top of this file.
@@ -445,6 +478,8 @@ class Queue:
             return False
         place.status = status
         self.queued_tokens -= place.asks + place.owes
+        if status is Status.CLOSED or status is Status.TOO_LARGE:
+            self.refused += 1
         if place.waiter is not None:
             self._attended -= 1
         if is_first and self._since < now:
@@ -452,6 +487,9 @@ class Queue:
             self._since = now
         self._plan = None
         del self.places[place]
+        if decided is not None:
+            # No call either.
+            decided += [place]
         return True
 
     def pause(self, until: int) -> None:
@@ -462,12 +500,12 @@ class Queue:
             self.paused_until = until
             self._plan = None
 
-    def close(self, now: int, reason: str) -> list[Place]:
+    def close(self, reason: str) -> None:
         """
-        Send everybody away, now and later; return those who were queued.
+        Admit nobody any more; whoever is queued is sent away when served.
         """
+        self._sifts = True
         self.closed = reason
-        return [p for p in list(self.places) if self.leave(now, p, Status.CLOSED)]
 
     def reopen(self) -> bool:
         """
@@ -477,12 +515,19 @@ class Queue:
         self.closed = None
         return was_closed
 
-    def reconfigure(self, now: int, budget: Budget) -> list[Place]:
+    def reconfigure(
+        self, now: int, budget: Budget, expected: Budget | None = None
+    ) -> bool:
         """
-        Go on with *budget*; return those who can never be admitted any more.
+        Go on with *budget*; whoever asks too much for it is sent away when served.
+
+        Answers False, and does nothing, if it is not the *expected* one that it
+        takes the place of.
         """
         while True:
             old, state = self.budget, self.state
+            if expected is not None and old is not expected:
+                return False
             self._note_room(now)
             after = carry(old, state, now, budget)
             # Samples from here on are in the ticks of the new budget.
@@ -497,13 +542,9 @@ class Queue:
                 if previous is not None:
                     previous.next = room
                 self._since = now
+                self._sifts = True
                 self._plan = None
-                break
-        return [
-            place
-            for place in list(self.places)
-            if not budget.fits(place.asks) and self.leave(now, place, Status.TOO_LARGE)
-        ]
+                return True
 
     def refill(self, now: int) -> None:
         """

@@ -352,6 +352,13 @@ def budget_of(rates: Sequence[Rate]) -> Budget:
     return lines[0] if len(lines) == 1 else Buckets(lines)
 
 
+def rates_of(budget: Budget) -> tuple[Rate, ...]:
+    """
+    Return the rates that *budget* decides for.
+    """
+    return tuple([line.rate for line in budget.lines])
+
+
 def carry(old: Budget, state: Any, now: int, new: Budget) -> Any:
     """
     Return the state in which *new* goes on where *old* stands.
@@ -387,7 +394,5 @@ def carry_room(old: Budget, room: Any, new: Budget) -> Any:
 
 
 def _succession(old: Budget, new: Budget) -> list[tuple[Bucket, int | None]]:
-    chosen = successors(
-        [line.rate for line in old.lines], [line.rate for line in new.lines]
-    )
+    chosen = successors(rates_of(old), rates_of(new))
     return list(zip(new.lines, chosen, strict=True))
