@@ -10,25 +10,10 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from locks import Announced
+from steps import frames
 
 from switchgear import AtomicCounter
-
-
-class Announced:
-    """
-    Tell that a lock is about to be taken.
-    """
-
-    def __init__(self, lock):
-        self.lock = lock
-        self.wanted = threading.Event()
-
-    def __enter__(self):
-        self.wanted.set()
-        return self.lock.__enter__()
-
-    def __exit__(self, *exc_info):
-        return self.lock.__exit__(*exc_info)
 
 
 class TestAtomicCounter:
@@ -267,6 +252,17 @@ class TestReentry:
 
         with counter._lock:
             assert 1 == counter.increment()
+
+
+class TestCost:
+    def test_counting_by_a_plain_int_takes_few_frames(self):
+        """
+        If it counts by an int of the usual size, nothing else is called.
+        """
+        counter = AtomicCounter()
+
+        for n in (1, -1, 10**18):
+            assert 1 == frames(lambda n=n: counter.increment(n))
 
 
 class TestFork:
