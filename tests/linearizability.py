@@ -124,7 +124,7 @@ def unique(items: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hash
             return item in items, items
         case "__len__", ():
             return len(items), items
-        case "snapshot", ():
+        case (("snapshot" | "iterate"), ()):
             return items, items
         case "clear", ():
             return None, frozenset()
@@ -141,9 +141,8 @@ def bounded(size: int) -> Model:
     ) -> tuple[Any, Hashable]:
         match name, arguments:
             case "add", (item,):
-                if item in items:
-                    return False, items
-                return True, (*items, item)[-size:]
+                is_new = item not in items
+                return is_new, (*items, item)[-size:] if is_new else items
             case "discard", (item,):
                 left = tuple(one for one in items if one != item)
                 return item in items, left
@@ -151,6 +150,8 @@ def bounded(size: int) -> Model:
                 return item in items, items
             case "__len__", ():
                 return len(items), items
+            case (("snapshot" | "iterate"), ()):
+                return frozenset(items), items
             case "clear", ():
                 return None, ()
         raise ValueError(name)
