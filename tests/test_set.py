@@ -11,6 +11,10 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from interruption import interrupted, stop
+from linearizability import History, bounded, unique
+from locks import Announced
+from steps import lines
 
 from switchgear import ThreadSafeSet
 from switchgear._set import _AgedTable, _Table
@@ -57,12 +61,15 @@ def check_consistent(items):
     table = items._table
     if isinstance(table, _AgedTable):
         assert len(held) <= table.max_size
-        assert table.buckets.keys() == table.turns.keys()
+        assert table.buckets is table.kept is table.unsettled.kept
+        assert table.lock is table.unsettled.lock
+        assert table.kept.keys() == table.turns.keys()
         assert {
             turn: hashed for hashed, turns in table.turns.items() for turn in turns
         } == table.order
-        assert all(table.first <= turn < table.turn for turn in table.order)
-        for hashed, bucket in table.buckets.items():
+        assert sorted(table.order) == list(table.order)
+        assert all(turn < table.turn for turn in table.order)
+        for hashed, bucket in table.kept.items():
             assert len(bucket) == len(table.turns[hashed]) > 0
     else:
         assert all(table.buckets.values())
@@ -480,6 +487,25 @@ class TestThreads:
         assert max(sizes) <= 10
         check_consistent(items)
 
+    def test_looking_waits_while_two_items_change_places(self):
+        """
+        If another thread is about to let a new item displace the oldest, whoever
+        looks for one waits until both have changed.
+        """
+        items, seen = ThreadSafeSet("ab", max_size=2), []
+        table = items._table
+        lock = table.unsettled.lock = Announced(table.lock)
+        thread = threading.Thread(target=lambda: seen.append("a" in items))
+
+        with table.lock:
+            table.buckets = table.unsettled
+            thread.start()
+            assert lock.wanted.wait(10)
+            del table.kept[hash("a")]
+        thread.join()
+
+        assert [False] == seen
+
     def test_clearing_does_not_lose_who_adds_meanwhile(self):
         """
         If a set is cleared while somebody adds, the item is added before or
@@ -636,13 +662,16 @@ class TestReentry:
         """
         items = ThreadSafeSet([0, 1], max_size=2)
 
-        class Interrupted(dict):
-            def __contains__(self, turn):
-                items._table.order = dict(self)
-                meddle(items)
-                return turn in items._table.order
+        class Interrupted(_AgedTable):
+            __slots__ = ()
 
-        items._table.order = Interrupted(items._table.order)
+            def _oldest(self):
+                before = super()._oldest()
+                self.__class__ = _AgedTable
+                meddle(items)
+                return before
+
+        items._table.__class__ = Interrupted
 
         items.add(9)
 
@@ -695,44 +724,138 @@ class TestReentry:
         assert [4] == [item.value for item in items]
         check_consistent(items)
 
-    def test_a_crowd_that_comes_while_it_is_cleared(self):
+
+class TestInterruptions:
+    #: What a call does, and a signal handler in the middle of it.
+    VERBS = (
+        ("add", Item("new")),
+        ("add", Item("crowd", 7)),
+        ("add", Item("same")),
+        ("discard", Item("same")),
+        ("discard", Item("one", 7)),
+        ("discard", Item("two", 7)),
+        ("clear",),
+        ("__contains__", Item("same")),
+        ("__contains__", Item("one", 7)),
+        ("__len__",),
+        ("snapshot",),
+    )
+
+    @staticmethod
+    def make(max_size):
+        items = [Item("one", 7), Item("same"), Item("two", 7)]
+        return ThreadSafeSet(items, max_size=max_size), tuple(items)
+
+    @pytest.mark.parametrize("verb", VERBS, ids=str)
+    @pytest.mark.parametrize("max_size", [None, 3, 100])
+    def test_reentered_anywhere(self, max_size, verb):
         """
-        If items that share a hash come in the middle of it, the size is right.
+        If a signal handler uses the set at any point of a call, in any way,
+        it is as if one had come after the other, and nothing is half done.
         """
-        items = ThreadSafeSet([Item(3, 7), Item(4, 7)])
+        model = unique if max_size is None else bounded(max_size)
+        for other in self.VERBS:
+            at = 1
+            while True:
+                items, held = self.make(max_size)
+                history = History()
 
-        class Interrupted(dict):
-            def clear(self):
-                super().clear()
-                items.update([Item(5, 7), Item(6, 7)])
+                def call(name, *arguments, items=items, history=history):
+                    history.call(getattr(items, name), *arguments)
 
-        items._table.buckets = Interrupted(items._table.buckets)
+                if not interrupted(
+                    lambda call=call: call(*verb),
+                    at,
+                    lambda call=call, other=other: call(*other),
+                    without={"c_call"},
+                ):
+                    break
+                for _, *arguments in self.VERBS:
+                    if arguments:
+                        call("__contains__", *arguments)
+                call("__len__")
+                call("snapshot")
+                before = frozenset(held) if max_size is None else held
+                assert history.is_linearizable(model, before), f"\n{history}"
+                check_consistent(items)
+                at += 1
 
-        items.clear()
+            assert at > 2
 
-        assert 2 == len(items)
-        check_consistent(items)
-
-    def test_a_crowd_is_counted_right_after_it_was_cleared(self):
+    @pytest.mark.parametrize("verb", VERBS, ids=str)
+    @pytest.mark.parametrize("max_size", [None, 3, 100])
+    def test_interrupted_anywhere(self, max_size, verb):
         """
-        If items that share a hash are cleared away, and some come back in
-        the middle of it, the size is right.
+        If KeyboardInterrupt comes at any point of a call, all of it was done,
+        or nothing.
         """
-        items = ThreadSafeSet([Item(1), Item(2), Item(3, 7), Item(4, 7)])
+        name, *arguments = verb
+        items, held = self.make(max_size)
+        getattr(items, name)(*arguments)
+        done = items.snapshot()
 
-        class Interrupted(dict):
-            def clear(self):
-                super().clear()
-                items.add(Item(5, 7))
+        at = 1
+        while True:
+            items, _ = self.make(max_size)
+            call = getattr(items, name)
+            if not interrupted(lambda call=call: call(*arguments), at, stop):
+                break
+            assert items.snapshot() in {frozenset(held), done}
+            check_consistent(items)
+            at += 1
 
-        items._table.buckets = Interrupted(items._table.buckets)
+        assert at > 2
 
-        items.clear()
 
-        assert 1 == len(items)
-        items.discard(Item(5, 7))
-        assert 0 == len(items)
-        check_consistent(items)
+class TestCost:
+    """
+    What takes how many steps: what is quadratic shows in few, too.
+    """
+
+    def test_who_came_and_went_costs_nothing(self):
+        """
+        If many items came and went, the oldest is found in as many steps as if
+        few had.
+        """
+
+        def costs(number):
+            items = ThreadSafeSet(["a"], max_size=2)
+            for one in range(number):
+                items.add(one)
+                items.discard(one)
+            return [lines(lambda one=one: items.add(one)) for one in "bcde"]
+
+        assert costs(1) == costs(100)
+
+    def test_nothing_old_is_looked_for_before_it_is_full(self):
+        """
+        If a set is not full, each item is added in as many steps as the first.
+        """
+        items = ThreadSafeSet(max_size=10)
+
+        costs = [lines(lambda one=one: items.add(one)) for one in range(11)]
+
+        assert 1 == len(set(costs[:10]))
+        assert costs[10] > costs[9]
+
+    @bounds
+    def test_size_is_known(self, max_size):
+        """
+        If items share a hash, or did so, they are counted in as many steps as
+        if there were none.
+        """
+        items = ThreadSafeSet(max_size=max_size)
+        cost = lines(lambda: len(items))
+
+        for number in range(20):
+            items.update([Item(1, number), Item(2, number)])
+
+        assert cost == lines(lambda: len(items))
+
+        for number in range(20):
+            items.discard(Item(1, number))
+
+        assert cost == lines(lambda: len(items))
 
 
 class TestFork:
@@ -754,6 +877,7 @@ class TestFork:
             assert not items.add(Item(1))
             assert items.add(Item(2))
             assert items.discard(Item(1))
+            check_consistent(items)
 
         thread = threading.Thread(target=hold)
         thread.start()

@@ -4,6 +4,7 @@ A set that any number of threads may add to, of which one is told "new".
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,6 +14,7 @@ from switchgear._validate import whole
 
 
 if TYPE_CHECKING:
+    from _thread import RLock as _RLock
     from collections.abc import Iterable, Iterator
 
 
@@ -122,8 +124,7 @@ class ThreadSafeSet(Homed, Generic[T]):
         return self._table.size()
 
     def __iter__(self) -> Iterator[T]:
-        # One call, in which no other thread can change the dict.
-        buckets = list(self._table.buckets.values())
+        buckets = self._table.snapshot()
         return (item for bucket in buckets for item in bucket)
 
     def __repr__(self) -> str:
@@ -141,7 +142,7 @@ class ThreadSafeSet(Homed, Generic[T]):
                 return True
 
     def _after_fork(self) -> None:
-        self._table.lock = RLock()
+        self._table.renew_lock()
 
 
 class _Table:
@@ -152,19 +153,26 @@ class _Table:
     of the items themselves would: two equal items get in if an ``__eq__`` (or
     another thread during it) changes the dict at the wrong moment.
 
-    ``setdefault`` opens a bucket, atomically and without the lock; all other
-    changes are made under it. They call nothing between looking and storing,
-    so no signal handler, and on builds with the GIL no other thread, sees or
-    disturbs what is half done.
+    Every change is one operation on that dict, atomic also where there is no
+    GIL: who looks at it once needs no lock, nor does ``setdefault``, which
+    opens a bucket. All other changes are made under the lock, as they look
+    first, or change the surplus as well. In between they call nothing, so no
+    signal handler sees or disturbs what is half done.
     """
 
-    __slots__ = ("buckets", "crowded", "lock")
+    __slots__ = ("buckets", "lock", "surplus")
 
     def __init__(self) -> None:
         self.lock = RLock()
         self.buckets: dict[int, Bucket] = {}
-        #: Hashes with several items; after :meth:`clear` perhaps others too.
-        self.crowded: dict[int, None] = {}
+        #: How many more items there are than buckets.
+        self.surplus = 0
+
+    def renew_lock(self) -> None:
+        """
+        Forget who holds the lock.
+        """
+        self.lock = RLock()
 
     def insert(self, hashed: int, bucket: Bucket, item: object) -> bool:
         """
@@ -177,7 +185,7 @@ class _Table:
         grown = (*bucket, item)
         with self.lock:
             if hashed in self.buckets and self.buckets[hashed] is bucket:
-                self.crowded[hashed] = None
+                self.surplus += 1
                 self.buckets[hashed] = grown
                 return True
         return False
@@ -187,15 +195,13 @@ class _Table:
         Drop one item, if *bucket* still is what lies under *hashed*.
         """
         left = _without(bucket, index)
-        alone = len(left) == 1
         with self.lock:
             if hashed in self.buckets and self.buckets[hashed] is bucket:
                 if left:
+                    self.surplus -= 1
                     self.buckets[hashed] = left
                 else:
                     del self.buckets[hashed]
-                if alone:
-                    del self.crowded[hashed]
                 return True
         return False
 
@@ -203,25 +209,28 @@ class _Table:
         """
         Return how many items there are.
         """
-        if not self.crowded:
-            return len(self.buckets)
         with self.lock:
-            crowds = [self.buckets.get(hashed, (None,)) for hashed in self.crowded]
-            return len(self.buckets) + sum(len(crowd) - 1 for crowd in crowds)
+            # In this order: after the call a signal handler may come in.
+            return self.surplus + len(self.buckets)
+
+    def snapshot(self) -> list[Bucket]:
+        """
+        Return all buckets of one instant.
+        """
+        # One call, in which no other thread can change the dict.
+        return list(self.buckets.values())
 
     def clear(self) -> None:
         """
         Drop all items; who adds meanwhile adds before or after.
         """
-        buckets = self.buckets
+        buckets: dict[int, Bucket] = {}
         with self.lock:
-            # Emptied, not replaced: a racing adder's item must not end up in
-            # a dict that nobody looks at any more.
-            forgotten = buckets.copy()
-            buckets.clear()
-            for hashed in list(self.crowded):
-                if hashed not in buckets and hashed in self.crowded:
-                    del self.crowded[hashed]
+            # Replaced, not emptied: whoever has the old dict in hand, and looks
+            # at it or adds to it only now, was asked before this, and counts so.
+            forgotten = self.buckets
+            self.buckets = buckets
+            self.surplus = 0
         # Finalisers of items, if any, run here.
         del forgotten
 
@@ -233,31 +242,44 @@ class _AgedTable:
     Every change is made under the lock, and prepared before it is made: if
     the version changed while preparing (a signal handler used the set), the
     preparation starts again; the change itself calls nothing.
+
+    Counting and copying the items take the lock as well. Looking one up does
+    without, as long as not more than one bucket changes at a time.
     """
 
     __slots__ = (
         "buckets",
-        "first",
+        "kept",
         "lock",
         "max_size",
         "order",
         "turn",
         "turns",
+        "unsettled",
         "version",
     )
 
     def __init__(self, max_size: int) -> None:
         self.lock = RLock()
         self.max_size = max_size
-        self.buckets: dict[int, Bucket] = {}
+        self.kept: dict[int, Bucket] = {}
+        self.unsettled = _Unsettled(self.kept, self.lock)
+        #: Where to look items up: in what is kept, except while that is unsettled.
+        self.buckets: dict[int, Bucket] | _Unsettled = self.kept
         #: When each item of a bucket was added: the same places in a tuple.
         self.turns: dict[int, tuple[int, ...]] = {}
-        #: The hash of the item that was added at a turn.
-        self.order: dict[int, int] = {}
-        #: The turn of the next item, and one before which there is none.
+        #: The hash of the item that was added at a turn, the first turn first.
+        #: A dict would pass those that are gone each time it is asked for it.
+        self.order: OrderedDict[int, int] = OrderedDict()
+        #: The turn of the next item.
         self.turn = 0
-        self.first = 0
         self.version = object()
+
+    def renew_lock(self) -> None:
+        """
+        Forget who holds the lock.
+        """
+        self.lock = self.unsettled.lock = RLock()
 
     def insert(self, hashed: int, bucket: Bucket, item: object) -> bool:
         """
@@ -276,7 +298,7 @@ class _AgedTable:
                 full = len(self.order) >= self.max_size
                 # The bucket is held until the lock is released: its item may
                 # have a finaliser.
-                oldest = self._oldest(turn) if full else _NOTHING
+                oldest = self._oldest() if full else _NOTHING
                 first, old_hash, left, left_turns, _held = oldest
                 if full and old_hash == hashed:
                     items, turns = (*left, item), (*left_turns, turn)
@@ -285,17 +307,19 @@ class _AgedTable:
                 self.version = changed
                 self.turn = turn + 1
                 if full:
-                    self.first = first + 1
+                    # Two items change places: nobody must see both, or neither.
+                    self.buckets = self.unsettled
                     del self.order[first]
                     if left:
-                        self.buckets[old_hash] = left
+                        self.kept[old_hash] = left
                         self.turns[old_hash] = left_turns
                     else:
-                        del self.buckets[old_hash]
+                        del self.kept[old_hash]
                         del self.turns[old_hash]
-                self.buckets[hashed] = items
+                self.kept[hashed] = items
                 self.turns[hashed] = turns
                 self.order[turn] = hashed
+                self.buckets = self.kept
                 return True
 
     def remove(self, hashed: int, bucket: Bucket, index: int) -> bool:
@@ -315,10 +339,10 @@ class _AgedTable:
                 self.version = changed
                 del self.order[turn]
                 if left:
-                    self.buckets[hashed] = left
+                    self.kept[hashed] = left
                     self.turns[hashed] = left_turns
                 else:
-                    del self.buckets[hashed]
+                    del self.kept[hashed]
                     del self.turns[hashed]
                 return True
 
@@ -326,20 +350,28 @@ class _AgedTable:
         """
         Return how many items there are.
         """
-        return len(self.order)
+        with self.lock:
+            return len(self.order)
+
+    def snapshot(self) -> list[Bucket]:
+        """
+        Return all buckets of one instant.
+        """
+        with self.lock:
+            return list(self.kept.values())
 
     def clear(self) -> None:
         """
         Drop all items.
         """
-        buckets: dict[int, Bucket] = {}
+        kept: dict[int, Bucket] = {}
         turns: dict[int, tuple[int, ...]] = {}
-        order: dict[int, int] = {}
+        order: OrderedDict[int, int] = OrderedDict()
         changed = object()
         with self.lock:
-            forgotten = self.buckets
+            forgotten = self.kept
             self.version = changed
-            self.buckets = buckets
+            self.kept = self.buckets = self.unsettled.kept = kept
             self.turns = turns
             self.order = order
         # Finalisers of items, if any, run here.
@@ -351,28 +383,47 @@ class _AgedTable:
         """
         # No call in between, not even get(): the three belong together.
         version = self.version
-        bucket = self.buckets[hashed] if hashed in self.buckets else ()  # noqa: SIM401 -- see above
+        bucket = self.kept[hashed] if hashed in self.kept else ()  # noqa: SIM401 -- see above
         turns = self.turns[hashed] if hashed in self.turns else ()  # noqa: SIM401 -- see above
         return version, bucket, turns
 
-    def _oldest(self, turn: int) -> _Oldest:
+    def _oldest(self) -> _Oldest:
         """
-        Find the item that was added longest ago, before *turn*.
+        Find the item that was added longest ago.
 
-        No turn is passed twice. If the set was used meanwhile, what is
-        returned may be anything; the version tells.
+        If the set was used meanwhile, what is returned may be anything; the
+        version tells.
         """
-        first = self.first
-        while first < turn and first not in self.order:
-            first += 1
-        if first not in self.order:
-            return _NOTHING
-        hashed = self.order[first]
-        bucket, turns = self.buckets[hashed], self.turns[hashed]
-        if len(turns) == 1:
-            return first, hashed, (), (), bucket
-        index = turns.index(first)
-        return first, hashed, _without(bucket, index), _without(turns, index), bucket
+        # No call here either: an iterator fails if what it goes over changed.
+        for first in self.order:
+            hashed = self.order[first]
+            bucket, turns = self.kept[hashed], self.turns[hashed]
+            # The oldest of all is the first of its bucket, too.
+            return first, hashed, bucket[1:], turns[1:], bucket
+        return _NOTHING
+
+
+class _Unsettled:
+    """
+    Stand in for the buckets while two of them change: who looks waits.
+
+    Whoever had the buckets themselves in hand by then looks at one of them, old
+    or new: as they were asked before the change, either is right. Nobody who is
+    asked after them sees the change half made.
+    """
+
+    __slots__ = ("kept", "lock")
+
+    def __init__(self, kept: dict[int, Bucket], lock: _RLock) -> None:
+        self.kept = kept
+        self.lock = lock
+
+    def get(self, hashed: int, default: Bucket) -> Bucket:
+        """
+        Return what lies under *hashed*, once the change is made.
+        """
+        with self.lock:
+            return self.kept.get(hashed, default)
 
 
 #: The turn and hash of an item, what both tuples are without it, its bucket.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from threading import get_ident
+
 import pytest
 
 from explorer import Race
@@ -35,9 +37,13 @@ def race_of(make, model, initial, mine, theirs, before=()):
         for item in before:
             items.add(item)
 
+        def iterate():
+            return frozenset(iter(items))
+
         def act(operations):
             for name, *arguments in operations:
-                history.call(getattr(items, name), *arguments)
+                one = iterate if name == "iterate" else getattr(items, name)
+                history.call(one, *arguments)
 
         def check(outcomes):
             # What is there in the end was put there, and not forgotten.
@@ -66,6 +72,16 @@ class TestThreadSafeSet:
             ((A,), [("clear",)], [("add", A), ("__contains__", A)]),
             ((A, B), [("clear",), ("__len__",)], [("add", C)]),
             ((A, B), [("snapshot",)], [("discard", B)]),
+            # Two more in one bucket, one bucket less: never as many as buckets.
+            ((A, "b", "c"), [("__len__",)], [("add", B), ("discard", "b")]),
+            ((A, B, "c"), [("__len__",)], [("discard", A), ("add", "d")]),
+            ((A, B, "c"), [("clear",)], [("__len__",), ("snapshot",)]),
+            ((A, "b"), [("clear",)], [("__contains__", A), ("__contains__", "b")]),
+            ((A, "b"), [("clear",)], [("__contains__", A), ("__len__",)]),
+            ((A, "b"), [("clear",)], [("add", "c"), ("iterate",), ("__len__",)]),
+            ((A, "b"), [("discard", A)], [("__len__",), ("__contains__", A)]),
+            ((A,), [("add", B)], [("__len__",), ("__contains__", B)]),
+            ((A,), [("add", B)], [("__contains__", B), ("__len__",)]),
         ],
     )
     def test_without_a_bound(self, explored, before, mine, theirs):
@@ -86,6 +102,30 @@ class TestThreadSafeSet:
             (("a", "b"), [("add", "c"), ("__contains__", "a")], [("discard", "b")]),
             ((A, B), [("add", C), ("__len__",)], [("discard", A_TOO)]),
             ((A, "b"), [("clear",), ("__len__",)], [("add", B)]),
+            # What another thread sees of an addition to a full set,
+            (("a", "b"), [("add", "c")], [("__len__",)]),
+            (("a", "b"), [("add", "c")], [("__contains__", "a"), ("__len__",)]),
+            (("a", "b"), [("add", "c")], [("__contains__", "c"), ("__len__",)]),
+            (("a", "b"), [("add", "c")], [("__contains__", x) for x in "ac"]),
+            (("a", "b"), [("add", "c")], [("__contains__", x) for x in "ca"]),
+            (("a", "b"), [("add", "c")], [("snapshot",)]),
+            (("a", "b"), [("add", "c")], [("__len__",), ("iterate",)]),
+            ((A, B), [("add", C)], [("__contains__", C), ("__contains__", A)]),
+            ((A, "b"), [("add", C)], [("snapshot",), ("__contains__", A)]),
+            # which it may look up itself,
+            (("a", "b"), [("add", "c")], [("add", "a"), ("__len__",)]),
+            (("a", "b"), [("add", "c")], [("discard", "a"), ("__contains__", "c")]),
+            # of a discard,
+            (("a", "b"), [("discard", "a")], [("__len__",), ("__contains__", "a")]),
+            (("a", "b"), [("discard", "a")], [("__contains__", "a"), ("__len__",)]),
+            (("a", "b"), [("discard", "a")], [("iterate",), ("__len__",)]),
+            ((A, B), [("discard", A)], [("snapshot",), ("__len__",)]),
+            # and of a clearance.
+            (("a", "b"), [("clear",)], [("__contains__", "a"), ("__len__",)]),
+            (("a", "b"), [("clear",)], [("__len__",), ("__contains__", "a")]),
+            (("a", "b"), [("clear",)], [("__len__",), ("snapshot",)]),
+            ((A, "b"), [("clear",)], [("iterate",), ("__len__",)]),
+            (("a", "b"), [("clear",)], [("add", "c"), ("snapshot",)]),
         ],
     )
     def test_with_a_bound(self, explored, before, mine, theirs):
@@ -103,3 +143,24 @@ class TestThreadSafeSet:
             ),
             limit=250,
         )
+
+    @pytest.mark.parametrize("max_size", [None, 2])
+    def test_finalisers_run_without_the_lock(self, explored, max_size):
+        """
+        If an item is added while another thread clears the set, its finaliser
+        does not run under the lock, whoever drops it.
+        """
+
+        def race():
+            items, owned = ThreadSafeSet(["a"], max_size=max_size), []
+
+            class Dying:
+                def __del__(self):
+                    owned.append(items._table.lock._owner == get_ident())
+
+            def check(outcomes):
+                assert True not in owned
+
+            return Race([items.clear, lambda: items.add(Dying())], check)
+
+        explored(race, limit=250)
