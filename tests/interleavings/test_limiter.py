@@ -7,6 +7,7 @@ import pytest
 from explorer import Race
 from explorer.clocks import MovedClock
 from explorer.loops import in_loop
+from explorer.scheduler import wait_until
 from explorer.stand_ins import ScheduledTime
 from linearizability import History, bucket
 
@@ -23,6 +24,64 @@ def elapsed():
     The virtual seconds since the race began.
     """
     return (ScheduledTime.monotonic_ns() - ScheduledTime.START) / 1e9
+
+
+def after(arrivals, limiter, call):
+    """
+    Return *call* as it is made once so many have entered the queue.
+    """
+
+    def wait_and_call():
+        wait_until(lambda: limiter._queue._entered >= arrivals)
+        return call()
+
+    return wait_and_call
+
+
+def heard(limiter):
+    """
+    Return the list of all waits that end well from now on, in order.
+    """
+    waited = []
+    limiter.subscribe(waited.append, RateLimitWaited)
+    return waited
+
+
+def granted_at(event):
+    """
+    The virtual seconds from the beginning of the race to the end of a wait.
+    """
+    return event.at - ScheduledTime.START / 1e9
+
+
+def thread(limiter, *, timeout):
+    """
+    Return a call that waits, and answers whether it was admitted, and when.
+    """
+
+    def wait():
+        try:
+            limiter.wait(timeout=timeout)
+        except RateLimitExceeded:
+            return False, elapsed()
+        return True, elapsed()
+
+    return wait
+
+
+def task(limiter, *, timeout):
+    """
+    Return the same for a task of a loop of its own.
+    """
+
+    async def wait():
+        try:
+            await limiter.wait_async(timeout=timeout)
+        except RateLimitExceeded:
+            return False, elapsed()
+        return True, elapsed()
+
+    return in_loop(wait)
 
 
 def nobody_is_left(limiter, admitted):
@@ -105,8 +164,43 @@ class TestWait:
 
     def test_a_timeout_and_a_turn(self, explored):
         """
-        If a wait may end at the very moment of its turn, it is admitted or
-        refused, not both, and who is behind is served.
+        If a wait may end at the very moment of its turn, it is admitted if its
+        turn comes within its time, however late anybody looks; refused at once
+        if not; and who is behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=2)
+            limiter.try_acquire(2)
+            waited = heard(limiter)
+
+            def check(outcomes):
+                refusal = outcomes[0].error
+                nobody_is_left(limiter, 3 if refusal is None else 2)
+                if refusal is not None:
+                    assert refusal.retry_after > 1
+                turn = 0
+                for event in waited:
+                    turn += event.tokens
+                    assert granted_at(event) >= turn
+                    if event.tokens == 1:
+                        arrived = granted_at(event) - event.waited
+                        assert turn <= arrived + 1
+
+            return Race(
+                [lambda: limiter.wait(timeout=1), lambda: limiter.wait(2)],
+                check,
+                tolerates=(RateLimitExceeded,),
+            )
+
+        explored(race, limit=120)
+        explored(race, every_step=False)
+
+    @pytest.mark.parametrize("wait_in", [thread, task])
+    def test_a_pause_beyond_the_deadline(self, explored, wait_in):
+        """
+        If a pause pushes a turn past the deadline, the wait is refused at the
+        deadline, to the nanosecond; if the turn comes first, it is admitted then.
         """
 
         def race():
@@ -114,14 +208,103 @@ class TestWait:
             limiter.try_acquire()
 
             def check(outcomes):
-                nobody_is_left(
-                    limiter, 3 - sum(one.error is not None for one in outcomes)
-                )
+                (admitted, ended), _ = (one.value for one in outcomes)
+                # At once if the pause was there before.
+                assert ended in ({1} if admitted else {0, 1.5})
+                nobody_is_left(limiter, 1 + admitted)
 
             return Race(
-                [lambda: limiter.wait(timeout=1), limiter.wait],
+                [wait_in(limiter, timeout=1.5), lambda: limiter.pause(3)], check
+            )
+
+        explored(race, limit=120)
+        explored(race, every_step=False)
+
+    def test_a_deadline_that_nobody_looks_at(self, explored):
+        """
+        If a pause pushes a turn past the deadline, and nobody looks before the
+        pause is over, the wait is refused all the same; who is behind is served.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=2)
+            limiter.try_acquire(2)
+            waited = heard(limiter)
+
+            def pause():
+                limiter.pause(3)
+                limiter.wait(2)
+
+            def check(outcomes):
+                admitted, _ = outcomes[0].value
+                for event in waited:
+                    granted = granted_at(event)
+                    if event.tokens == 2:
+                        assert granted >= 3
+                    else:
+                        # Before the pause, or it came late in it.
+                        assert granted == 1 or granted - event.waited >= 1.5
+                nobody_is_left(limiter, 2 + admitted)
+
+            return Race([thread(limiter, timeout=1.5), pause], check)
+
+        explored(race, limit=120)
+        explored(race, every_step=False)
+
+    def test_first_come_first_served(self, explored):
+        """
+        If threads and tasks come one after the other, they are served in that
+        order, each when there is enough for all before it and for itself.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=3)
+            limiter.try_acquire(3)
+            waited = heard(limiter)
+
+            def check(outcomes):
+                assert [1, 2, 3] == [event.tokens for event in waited]
+                first, second, third = map(granted_at, waited)
+                assert first >= 1
+                assert second >= 3
+                assert third >= 6
+                nobody_is_left(limiter, 4)
+
+            return Race(
+                [
+                    lambda: limiter.wait(1),
+                    after(1, limiter, in_loop(lambda: limiter.wait_async(2))),
+                    after(2, limiter, lambda: limiter.wait(3)),
+                ],
                 check,
-                tolerates=(RateLimitExceeded,),
+            )
+
+        explored(race, limit=120)
+        explored(race, every_step=False, limit=150)
+
+    def test_nobody_takes_the_turn_of_who_waits(self, explored):
+        """
+        If somebody asks for the only token there is while another waits for two,
+        it is the waiter's.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=2)
+            limiter.try_acquire(2)
+
+            def ask():
+                ThreadWaiter().sleep(SECOND)
+                return bool(limiter.try_acquire()), elapsed()
+
+            def check(outcomes):
+                admitted, asked_at = outcomes[1].value
+                # Two are there after two seconds, the next after three.
+                assert not admitted or asked_at >= 3
+                nobody_is_left(limiter, 2 + admitted)
+
+            return Race(
+                [lambda: limiter.wait(2), after(1, limiter, ask)],
+                check,
             )
 
         explored(race, limit=120)
