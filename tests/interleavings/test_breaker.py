@@ -220,25 +220,52 @@ class TestOutcomes:
 
     def test_a_success_between_failures(self, explored):
         """
-        If a call succeeds while two fail, the streak is what some order gives.
+        If a call succeeds while two fail, all are counted, and the streak is what
+        some order gives: as many more failures open the circuit as it lacks.
         """
 
+        def model(streak, name, arguments):
+            match name:
+                case "record_failure":
+                    return None, streak + 1
+                case "record_success":
+                    return None, 0
+                case "streak":
+                    return streak, streak
+            raise ValueError(name)
+
         def race():
-            breaker = CircuitBreaker(threshold=9)
+            breaker, history = CircuitBreaker(threshold=5), History()
+
+            def streak():
+                return breaker.snapshot().failures
 
             def check(outcomes):
-                assert breaker.snapshot().failures in {0, 1, 2}
+                left = 5 - history.call(streak)
+                assert history.is_linearizable(model, 0), f"\n{history}"
+                snapshot = breaker.snapshot()
+                assert (3, 2, 0) == (
+                    snapshot.admitted,
+                    snapshot.failed,
+                    snapshot.ignored,
+                )
+                for _ in range(left):
+                    assert not breaker.is_open
+                    breaker.record_failure()
+                assert breaker.is_open
+                assert 2 + left == breaker.snapshot().failed
 
             return Race(
                 [
-                    breaker.record_failure,
-                    breaker.record_success,
-                    breaker.record_failure,
+                    lambda: history.call(breaker.record_failure),
+                    lambda: history.call(breaker.record_success),
+                    lambda: history.call(breaker.record_failure),
                 ],
                 check,
             )
 
         explored(race, every_step=False)
+        explored(race, limit=120)
 
     def test_a_quick_success_and_a_failure(self, explored):
         """

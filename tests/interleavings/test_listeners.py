@@ -2,11 +2,79 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from explorer import Race
+from explorer.scheduler import wait_until
 
 from switchgear import CircuitBreaker, RateLimiter
 from switchgear._listeners import Outbox
+from switchgear._waiting import ThreadWaiter
 from switchgear.events import CircuitForced, Event, Reconfigured
+
+
+def taken():
+    """
+    A limiter without a token.
+    """
+    limiter = RateLimiter(1, burst=1)
+    limiter.try_acquire()
+    return limiter
+
+
+def closed():
+    """
+    A limiter that admits nobody.
+    """
+    limiter = RateLimiter(1)
+    limiter.close()
+    return limiter
+
+
+def fragile():
+    """
+    A breaker that one failure opens, for a second.
+    """
+    return CircuitBreaker(threshold=1, cooldown=1)
+
+
+def opened():
+    """
+    A breaker that is open, for a second.
+    """
+    breaker = fragile()
+    breaker.record_failure()
+    return breaker
+
+
+def once_cooled_down(act):
+    """
+    Return what acts on a breaker whose cooldown is over.
+    """
+
+    def sleep_and_act(breaker):
+        ThreadWaiter().sleep(10**9)
+        act(breaker)
+
+    return sleep_and_act
+
+
+#: Everything of which there is an event: each is delivered in a place of its own.
+ACTS = {
+    "limiter-refuses": (taken, lambda limiter: limiter.try_acquire()),
+    "limiter-lets-wait": (taken, lambda limiter: limiter.wait()),
+    "limiter-pauses": (taken, lambda limiter: limiter.pause(1)),
+    "limiter-closes": (taken, lambda limiter: limiter.close()),
+    "limiter-reopens": (closed, lambda limiter: limiter.reopen()),
+    "limiter-changes": (taken, lambda limiter: limiter.reconfigure(burst=2)),
+    "breaker-trips": (fragile, lambda breaker: breaker.record_failure()),
+    "breaker-refuses": (opened, lambda breaker: breaker.try_acquire()),
+    "breaker-looks": (opened, once_cooled_down(lambda breaker: breaker.is_open)),
+    "breaker-probes": (opened, once_cooled_down(lambda breaker: breaker.try_acquire())),
+    "breaker-is-forced": (fragile, lambda breaker: breaker.force_open()),
+    "breaker-is-reset": (opened, lambda breaker: breaker.reset()),
+    "breaker-changes": (fragile, lambda breaker: breaker.reconfigure(threshold=2)),
+}
 
 
 class TestDelivery:
@@ -45,7 +113,37 @@ class TestDelivery:
         explored(race, limit=120)
         explored(race, every_step=False)
 
-    def test_with_no_lock_held(self, explored):
+    @pytest.mark.parametrize(("make", "act"), ACTS.values(), ids=ACTS)
+    def test_with_no_lock_held(self, explored, make, act):
+        """
+        If a listener does not return before another thread has used the instance
+        it hears of, nobody waits for ever.
+        """
+
+        def race():
+            instance, told, used = make(), [], []
+
+            def listen(event):
+                told.append(event)
+                wait_until(lambda: bool(used))
+
+            instance.subscribe(listen)
+
+            def use():
+                wait_until(lambda: bool(told))
+                # Under its lock, and under those of its subscriptions.
+                instance.snapshot()
+                instance.subscribe(told.append)()
+                used.append(True)
+
+            def check(outcomes):
+                assert told
+
+            return Race([lambda: act(instance), use], check)
+
+        explored(race, preemptions=1, limit=40)
+
+    def test_used_by_its_listener(self, explored):
         """
         If a listener uses the instance it hears of, and another thread does too,
         nobody waits for ever.
