@@ -21,6 +21,8 @@ SPEC.loader.exec_module(breakages)
 
 SOURCE = "def double(n):\n    return n + n\n"
 TESTS = """
+    from pathlib import Path
+
     import toy
 
     def test_double():
@@ -31,6 +33,12 @@ TESTS = """
 
     def test_wrong():
         assert toy.double(1) == 3
+
+    def test_now_and_then():
+        ran = Path("ran")
+        if toy.double(3) != 6 and not ran.exists():
+            ran.touch()
+            assert False
 """
 DIFF = """\
 --- a/src/toy.py
@@ -140,6 +148,38 @@ class TestBreakages:
         assert status == 1
         assert said["may-hang"].startswith("caught")
         assert said["may-not"].startswith("BROKEN")
+
+    def test_what_fails_now_and_then_is_no_proof(self, breakage, run):
+        """
+        If the test of a breakage fails, but not a second time, that was chance.
+        """
+        breakage("flaky", "return n", test="test_now_and_then")
+
+        status, said = run()
+
+        assert status == 1
+        assert said["flaky"].startswith("NOT CAUGHT  the second time, after tests/")
+
+    def test_kinds(self, breakage, run, capsys):
+        """
+        If breakages are caught, it is told by what kind of check, also of those
+        that hang.
+        """
+        hang = "import threading; threading.Event().wait()"
+        breakage("fails", "return n")
+        path = breakage("hangs", hang, "# expect: hang", "# limit: 1")
+        laws = breakages.Breakage(
+            name="laws",
+            path=path,
+            tests=("tests/models/test_one.py",),
+            expects_hang=True,
+            limit=1,
+        )
+        hung = breakages.Verdict(laws, breakages.Answer.CAUGHT, "hung, as expected")
+
+        assert breakages.main(["--root", str(path.parents[2])]) == 0
+        assert "caught by tests of one unit: 2" in capsys.readouterr().out
+        assert "models" == breakages.kind_of(hung)
 
     def test_some_or_all(self, breakage, run, capsys):
         """

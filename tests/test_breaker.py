@@ -17,9 +17,12 @@ import threading
 import warnings
 import weakref
 
+from functools import partial
 from typing import ClassVar
 
 import pytest
+
+from interruption import interrupted
 
 from switchgear import (
     CircuitBreaker,
@@ -583,6 +586,32 @@ class TestProbeLeases:
 
         assert is_open(breaker)
         assert 9.0 == breaker.snapshot().retry_after
+
+    @pytest.mark.parametrize("verb", ["record", "look", "ask"])
+    def test_reentered_by_a_change_of_jitter(self, clock, verb):
+        """
+        If a signal handler lets chance decide from now on, while a circuit is
+        about to open, its cooldown is within what it then may be.
+        """
+        at = 1
+        while True:
+            breaker = CircuitBreaker(1, 10.0, probe_timeout=1.0, clock=clock)
+            act = breaker.record_failure
+            if verb != "record":
+                breaker.record_failure()
+                clock.advance(10)
+                breaker.try_acquire()
+                clock.advance(1)
+                act = breaker.try_acquire
+                if verb == "look":
+                    act = partial(getattr, breaker, "is_open")
+            if not interrupted(act, at, partial(breaker.reconfigure, jitter=0.5)):
+                break
+
+            assert 5 <= breaker.snapshot().retry_after <= 15
+            at += 1
+
+        assert at > 5
 
     def test_ignored_probes_in_a_row_reopen_it(self, make, clock, heard):
         """

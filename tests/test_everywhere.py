@@ -52,6 +52,11 @@ class TestRun:
                 True,
             ),
             (
+                [("5 passed in 1s\nGIL: off", 0), ("7 passed in 1s\nGIL: on", 0)],
+                "12 passed, GIL: off, GIL: on",
+                False,
+            ),
+            (
                 [("\x1b[32m\x1b[1m5 passed\x1b[0m\x1b[32m in 1s\x1b[0m", 0)],
                 "5 passed",
                 True,

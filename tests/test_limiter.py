@@ -10,7 +10,7 @@ import math
 import pickle
 import threading
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -1209,6 +1209,41 @@ class TestDisabled:
         assert 1 == limiter.snapshot().admitted
         assert [True, True, False] == [bool(limiter.try_acquire()) for _ in range(3)]
 
+    def test_reentered_by_a_handler_that_disables(self):
+        """
+        If a signal handler disables protection at any point at which a task comes
+        to wait behind another, the task goes on at once or keeps its place.
+        """
+
+        async def main(at):
+            limiter = RateLimiter(0.001)
+            limiter.try_acquire()
+            waiting = Waiting(limiter)
+            first = await waiting.start()
+            coming, futures = limiter.wait_async(), []
+
+            def begin():
+                with suppress(StopIteration):
+                    futures.append(coming.send(None))
+
+            with ExitStack() as stack:
+                more = interrupted(begin, at, lambda: stack.enter_context(disabled()))
+            await waiting.settle()
+            is_queued = limiter.snapshot().waiting == 2
+            for future in futures:
+                assert future.done() is not is_queued
+            limiter.close()
+            await waiting.settle()
+            coming.close()
+            await asyncio.gather(first, return_exceptions=True)
+            return more
+
+        at = 1
+        while asyncio.run(main(at)):
+            at += 1
+
+        assert at > 20
+
 
 class TestGuarantees:
     @settings(max_examples=150)
@@ -1626,10 +1661,43 @@ class TestShortWay:
         assert type(limiter.snapshot().available) is int
         assert 1 == limiter.snapshot().available
 
+    def test_it_is_taken(self, monkeypatch):
+        """
+        If nobody queues and a token is there, the queue is not even visited.
+        """
+        limiter = RateLimiter(0.001, burst=4)
+        monkeypatch.delattr("switchgear._turnstile.Turnstile._visit")
+
+        assert limiter.try_acquire()
+        assert limiter.try_acquire(1)
+        limiter.wait()
+        limiter.wait()
+
+    @pytest.mark.parametrize("pace", [3, 512, 1000, 1024])
+    def test_no_more_than_the_burst_at_once(self, monkeypatch, pace):
+        """
+        If the clock stands still, no more than the burst is admitted, however
+        many ticks a nanosecond has.
+        """
+        hand = Hand()
+        machine = SimpleNamespace(monotonic_ns=hand.monotonic_ns)
+        monkeypatch.setattr("switchgear._limiter.time", machine)
+        monkeypatch.setattr("switchgear._clock.time", machine)
+        limiter = RateLimiter(pace, burst=5)
+        hand.now += SECOND
+
+        assert [True] * 5 + [False] == [limiter.try_acquire()[0] for _ in range(6)]
+
     @settings(max_examples=150)
     @given(
         st.sampled_from(
-            [[Rate(3, burst=3)], [Rate(2, burst=300)], [Rate(1e9, burst=2)]]
+            [
+                [Rate(3, burst=3)],
+                [Rate(2, burst=300)],
+                [Rate(1e9, burst=2)],
+                # Two ticks per nanosecond.
+                [Rate(1024, burst=5)],
+            ]
         ),
         st.lists(
             st.tuples(

@@ -138,10 +138,10 @@ class TestReport:
 
     @pytest.fixture
     def report(self, monkeypatch, capsys):
-        def run(*tried, known=(), again=None):
+        def run(*tried, known=(), again=None, doubt=False):
             monkeypatch.setattr(mutants, "results", lambda part: list(tried))
             monkeypatch.setattr(mutants, "SecondTry", lambda part: Second(again or {}))
-            is_well = mutants.report(mutants.PARTS[0], set(known))
+            is_well = mutants.report(mutants.PARTS[0], set(known), doubt=doubt)
             return is_well, capsys.readouterr().out
 
         class Second:
@@ -204,6 +204,19 @@ class TestReport:
         one = mutant("_set.x_f", status="killed")
 
         is_well, said = report(one, known=[one.text])
+
+        assert not is_well
+        assert "explained, but noticed: _set.f" in said
+
+    def test_explained_but_noticed_at_the_second_try(self, report):
+        """
+        If what has a reason is doubted, it is tried a second time like the others.
+        """
+        one = mutant("_set.x_f")
+
+        assert report(one, known=[one.text], again={one.key: True})[0]
+
+        is_well, said = report(one, known=[one.text], again={one.key: True}, doubt=True)
 
         assert not is_well
         assert "explained, but noticed: _set.f" in said

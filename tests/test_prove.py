@@ -126,7 +126,11 @@ class TestProve:
         """
         code = "import os; print('counted:', os.environ['DEPTH'])"
 
-        assert "            8" == report(step("deep", code, {"DEPTH": "8"}))[1][1]
+        told = report(step("deep", code, {"DEPTH": "8"}))[1]
+
+        assert told[0].startswith("deep        passed in ")
+        assert told[0].endswith(", DEPTH=8")
+        assert "            8" == told[1]
 
     def test_long_figures(self, step, report):
         """
@@ -146,6 +150,8 @@ class TestProve:
 
         assert prove.main("python", "models", "stress") == 0
         assert {"stress", "models"} == {step.name for step in chosen}
+        left_out = "Left out: schedules, tests, breakages, mutants\n"
+        assert left_out == capsys.readouterr().out
         assert prove.main("python", "modles") == 2
         assert "modles" in capsys.readouterr().out
 

@@ -130,6 +130,19 @@ class TestLookUp:
 
         assert names.counter(Name("n")) is names.counter("n")
 
+    def test_what_is_known_is_looked_up_at_once(self, names, monkeypatch):
+        """
+        If something is known, looking it up again, or defining it again alike,
+        compares and builds nothing.
+        """
+        known = names.counter("a"), names.unique("b"), names.limiter("c", burst=3)
+        for made in ("Entry", "settled"):
+            monkeypatch.delattr(f"switchgear._registry.{made}")
+
+        again = names.counter("a"), names.unique("b"), names.limiter("c", burst=3)
+
+        assert all(one is other for one, other in zip(known, again, strict=True))
+
     def test_counters_and_sets_are_made_when_first_asked_for(self, names):
         """
         If a counter or a set is asked for, it is there, and stays the same.

@@ -11,10 +11,13 @@ import math
 import pickle
 import weakref
 
+from functools import partial
+
 import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from interruption import interrupted
 from parties import Party, settled
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded, registry
@@ -485,6 +488,74 @@ class TestWait:
         asyncio.run(main())
 
         assert 1.0 == limiter.snapshot().waited_seconds
+
+    def test_cancelled_behind_a_task_of_the_same_loop(self):
+        """
+        If a task comes to wait for a reservation that was given up, while another
+        of its loop waits, it is told at once.
+        """
+        limiter = RateLimiter(0.001)
+        limiter.wait()
+
+        async def main():
+            first = asyncio.create_task(limiter.wait_async())
+            await settled()
+            reservation = limiter.reserve()
+            reservation.cancel()
+            second = asyncio.create_task(reservation.wait_async())
+            await settled()
+
+            assert second.done()
+            assert "was cancelled" in str(second.exception())
+
+            first.cancel()
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda limiter, reservation: reservation.cancel(),
+            lambda limiter, reservation: limiter.close(),
+            lambda limiter, reservation: limiter.snapshot(),
+        ],
+        ids=["cancel", "close", "look"],
+    )
+    @pytest.mark.parametrize("tasks", [0, 1])
+    def test_reentered_while_a_task_comes_to_wait(self, act, tasks):
+        """
+        If a signal handler cancels it, closes the limiter or looks at it at any
+        point of coming to wait, maybe behind another task, nothing is broken, and
+        who was sent away knows at once.
+        """
+
+        async def main(at):
+            limiter = RateLimiter(0.001)
+            limiter.wait()
+            ahead = [asyncio.create_task(limiter.wait_async()) for _ in range(tasks)]
+            await settled()
+            reservation = limiter.reserve()
+            coming = reservation.wait_async()
+            suspended = []
+            more = interrupted(
+                lambda: suspended.append(coming.send(None)),
+                at,
+                partial(act, limiter, reservation),
+            )
+            await settled()
+            if math.isinf(reservation.delay) and suspended:
+                assert suspended[0].done()
+            limiter.close()
+            await settled()
+            coming.close()
+            await asyncio.gather(*ahead, return_exceptions=True)
+            return more
+
+        at = 1
+        while asyncio.run(main(at)):
+            at += 1
+
+        assert at > 20
 
     def test_refusals_are_counted(self, limiter):
         """

@@ -231,6 +231,12 @@ class Prover:
                 return Verdict(breakage, Answer.BROKEN, f"does not apply: {problem}")
             run = self.pytest(copy, breakage.tests, breakage.limit)
             answer, detail = judge(breakage, run)
+            if answer is Answer.CAUGHT and run.failed:
+                # Once more, lest it was a test that now and then fails for no reason.
+                again = self.pytest(copy, breakage.tests, breakage.limit)
+                answer, _ = judge(breakage, again)
+                if answer is not Answer.CAUGHT:
+                    detail = f"the second time, after {detail}"
             return Verdict(breakage, answer, detail)
         finally:
             shutil.rmtree(copy)
@@ -260,11 +266,15 @@ def kind_of(verdict: Verdict) -> str:
     """
     Say what sort of check caught a breakage, by where its test lives.
     """
-    if "tests/interleavings" in verdict.detail:
+    where = verdict.detail
+    if "::" not in where:
+        # It hung, and tells nothing.
+        where = " ".join(verdict.breakage.tests)
+    if "tests/interleavings" in where:
         return "schedules"
-    if "tests/models" in verdict.detail:
+    if "tests/models" in where:
         return "models"
-    return "laws" if "TestLaws" in verdict.detail else "tests of one unit"
+    return "laws" if "TestLaws" in where else "tests of one unit"
 
 
 def judge(breakage: Breakage, run: Run) -> tuple[Answer, str]:

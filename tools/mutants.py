@@ -1,7 +1,7 @@
 """
 Mutate the code, and see that tests notice.
 
-    mutants.py [--report | --fresh] [PART ...]
+    mutants.py [--report | --fresh] [--doubt] [PART ...]
 
 mutmut changes one operator, constant or argument at a time, and runs the tests
 that come by there. Each part of the code has a folder below ``build/mutants``:
@@ -13,7 +13,8 @@ What survives, though ``tests/survivors.toml`` does not say why no test could no
 it, is tried again, put into the source by itself, by the tests that cannot run in
 mutmut's wrappers, all those of its own file, and those that explore interleavings.
 Ends with what survives that as well, and fails if there is any; or if a reason is
-given for one that was noticed.
+given for one that was noticed. With ``--doubt`` what has a reason is tried again as
+well, which takes half an hour more.
 """
 
 from __future__ import annotations
@@ -508,12 +509,18 @@ def explanations(path: Path) -> set[str]:
     return known
 
 
-def report(part: Part, known: set[str]) -> bool:
+def report(part: Part, known: set[str], *, doubt: bool = False) -> bool:
     """
     Print what became of the mutants of *part*; answer whether all is well.
+
+    With *doubt* those that are explained are tried again like the others.
     """
     mutants = results(part)
-    left = [one for one in mutants if one.status in TRIED and one.text not in known]
+    left = [
+        one
+        for one in mutants
+        if one.status in TRIED and (doubt or one.text not in known)
+    ]
     second = SecondTry(part)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         noticed = dict(zip(left, pool.map(second.notices, left), strict=True))
@@ -562,6 +569,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--fresh", action="store_true", help="forget what earlier runs have found"
     )
+    parser.add_argument(
+        "--doubt", action="store_true", help="try again what has a reason, too"
+    )
     options = parser.parse_args(arguments)
     parts = _chosen(options.parts)
     known = explanations(SURVIVORS)
@@ -571,7 +581,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(part.folder, ignore_errors=True)
         if not options.report and not run(part):
             return 1
-        is_well = report(part, known) and is_well
+        is_well = report(part, known, doubt=options.doubt) and is_well
     return 0 if is_well else 1
 
 

@@ -79,7 +79,7 @@ def steps(python: str) -> list[Step]:
     """
     pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
     # The tests look as deep as there is time for in every run; here there is more.
-    deeper = {"DEPTH": os.environ.get("DEPTH", "20")}
+    deeper = {"DEPTH": os.environ.get("DEPTH", "10")}
     return [
         Step(
             "stress",
@@ -155,7 +155,8 @@ def report(outcomes: Iterable[Outcome]) -> str:
     where = f"Python {platform.python_version()}, {os.cpu_count()} processors"
     lines = [f"Report: {where}, {time.strftime('%Y-%m-%d')}", ""]
     for outcome in outcomes:
-        lines.append(f"{outcome.step.name:{INDENT}}{outcome.verdict}")
+        how = "".join(f", {key}={value}" for key, value in outcome.step.env.items())
+        lines.append(f"{outcome.step.name:{INDENT}}{outcome.verdict}{how}")
         for figure in outcome.figures:
             lines += textwrap.wrap(
                 figure,
@@ -176,7 +177,11 @@ def main(python: str, *names: str) -> int:
         known = ", ".join(step.name for step in steps(python))
         print(f"no such step: {', '.join(sorted(unknown))}; there are {known}")
         return 2
-    return prove(chosen)
+    status = prove(chosen)
+    left_out = [step.name for step in steps(python) if step not in chosen]
+    if left_out:
+        print(f"Left out: {', '.join(left_out)}")
+    return status
 
 
 def prove(chosen: Sequence[Step]) -> int:

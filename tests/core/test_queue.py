@@ -17,6 +17,7 @@ from interruption import interrupted, stop
 
 from switchgear import Rate
 from switchgear._core.queue import SLACK, Place, Queue, Status
+from switchgear._core.rooms import Room
 from switchgear._core.token_bucket import Bucket, budget_of
 
 
@@ -1224,6 +1225,25 @@ class TestRooms:
         queue.settle(10_000 * SECOND, stays, 0)
 
         assert before + 10 >= queue.available(10_000 * SECOND)
+
+    def test_live_bookings_are_looked_through_seldom(self, monkeypatch):
+        """
+        If thousands of bookings live at once, each is looked at a few times, not
+        once for each that comes.
+        """
+        looked = []
+        is_needed = Room.is_needed
+
+        def counted(room):
+            looked.append(room)
+            return is_needed(room)
+
+        monkeypatch.setattr(Room, "is_needed", counted)
+        queue = queue_of(Rate(1, burst=10**6))
+        places = [booked(queue, 0) for _ in range(4_000)]
+
+        assert queue.bookings()
+        assert len(looked) < 3 * len(places)
 
     def test_least_room_survives_the_weeding(self):
         """

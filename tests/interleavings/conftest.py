@@ -55,10 +55,10 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     terminalreporter.section("schedules explored")
     schedules = sum(one.schedules for one in covered)
-    complete = sum(one.is_complete for one in covered)
+    whole = sum(one.is_complete for one in covered)
     terminalreporter.line(
-        f"{len(covered)} scenarios, {schedules:,} schedules:"
-        f" all there are of {complete} scenarios, some of the others"
+        f"{len(covered)} scenarios, {schedules:,} schedules: of {whole} scenarios all"
+        f" up to the bound, of {len(covered) - whole} a sample"
     )
     if History.checked:
         terminalreporter.line(

@@ -590,6 +590,40 @@ class TestLoops:
         explored(race, limit=120)
         explored(race, every_step=False)
 
+    def test_two_tasks_come_for_one_reservation_that_is_closed(self, explored):
+        """
+        If tasks of two loops come to wait for one reservation while the limiter is
+        closed, whoever waits is told, the other was told before.
+        """
+
+        def race():
+            limiter = RateLimiter(0.001, burst=1)
+            limiter.try_acquire()
+            reservation = limiter.reserve()
+            ended = []
+
+            async def wait():
+                try:
+                    await reservation.wait_async()
+                finally:
+                    ended.append(elapsed())
+
+            def close():
+                limiter.close()
+                return elapsed()
+
+            def check(outcomes):
+                # Nobody slept on until its turn.
+                assert max(ended) <= outcomes[2].value
+
+            return Race(
+                [in_loop(wait), in_loop(wait), close],
+                check,
+                tolerates=(RuntimeError, RateLimitExceeded),
+            )
+
+        explored(race, every_step=False, limit=400)
+
     def test_a_blocked_loop_delays_nobody_else(self, explored):
         """
         If a loop is blocked when the turn of its task comes, a thread behind is
