@@ -4,6 +4,7 @@ Come in between: run something at the nth moment at which a handler could run.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from switchgear import RateLimitExceeded
@@ -36,6 +37,8 @@ def interrupted(function, at, action, *, without=()):
 
     # Whatever measures this run must not be measured.
     before = sys.getprofile()
+    # What is freed meanwhile would be freed at another moment the next time.
+    gc.disable()
     sys.setprofile(profile)
     try:
         function()
@@ -43,6 +46,7 @@ def interrupted(function, at, action, *, without=()):
         pass
     finally:
         sys.setprofile(before)
+        gc.enable()
     return count >= at
 
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import pytest
 
-from interruption import interrupted
+from interruption import interrupted, stop
 
 from switchgear import (
     CircuitBreaker,
@@ -1110,6 +1110,87 @@ class TestIsOpen:
         If calls are measured, a closed circuit is closed all the same.
         """
         assert not make(window=CountWindow(5)).is_open
+
+
+#: Where only a profiler comes in.
+NEVER = frozenset({"return", "c_call"})
+
+
+class TestInterruptions:
+    """
+    Probes that are interrupted, or interrupt each other.
+    """
+
+    def half_open(self, clock):
+        breaker = CircuitBreaker(3, 10.0, clock=clock)
+        trip(breaker)
+        clock.advance(10)
+        return breaker
+
+    def test_interrupted_asking(self, clock):
+        """
+        If asking for a probe is interrupted, its slot is free, and at most one
+        call was given up.
+        """
+        at = 1
+        while True:
+            breaker = self.half_open(clock)
+            if not interrupted(breaker.try_acquire, at, stop, without=NEVER):
+                break
+            state = breaker.snapshot()
+
+            assert 0 == state.probes_out
+            assert state.admitted - state.failed <= state.ignored <= 1
+            assert breaker.try_acquire().success()
+            assert not breaker.is_open
+            at += 1
+
+        assert at > 10
+
+    @pytest.mark.parametrize("outcome", ["success", "failure", "ignore"])
+    def test_interrupted_reporting(self, clock, outcome):
+        """
+        If reporting on a probe is interrupted, its slot is free, and it was
+        counted once, as it was reported or as ignored.
+        """
+        at = 1
+        while True:
+            breaker = self.half_open(clock)
+            permit = breaker.try_acquire()
+            failed = breaker.snapshot().failed
+            if not interrupted(getattr(permit, outcome), at, stop, without=NEVER):
+                break
+            if not permit._decided:
+                # It had not begun yet.
+                assert getattr(permit, outcome)()
+            state = breaker.snapshot()
+            closed = int(state.state is CLOSED)
+
+            assert 0 == state.probes_out
+            assert 1 == closed + state.failed - failed + state.ignored
+            at += 1
+
+        assert at > 10
+
+    def test_reentered_probes(self, clock):
+        """
+        If a signal handler asks for a probe while somebody does, one is admitted.
+        """
+        at = 1
+        while True:
+            breaker, permits = self.half_open(clock), []
+
+            def ask(breaker=breaker, permits=permits):
+                permits.append(breaker.try_acquire())
+
+            if not interrupted(ask, at, ask):
+                break
+
+            assert 1 == sum(map(bool, permits))
+            assert 1 == breaker.snapshot().probes_out
+            at += 1
+
+        assert at > 10
 
 
 class TestCircuitOpenError:
@@ -2335,6 +2416,42 @@ class TestFork:
         assert HALF_OPEN is state(breaker)
         assert breaker.try_acquire().success()
         assert CLOSED is state(breaker)
+
+    def test_a_child_counts_on(self, make):
+        """
+        If a process forks, the child has the failures in a row of its parent: a
+        success ends them, another one opens the circuit.
+        """
+        for success in (True, False):
+            breaker = make(2)
+            breaker.record_failure()
+            with breaker._lock:
+                breaker._after_fork()
+
+            assert breaker._closed
+            if success:
+                with breaker.guard():
+                    pass
+            breaker.record_failure()
+
+            assert breaker.is_open is not success
+
+    def test_a_child_has_the_window_of_its_parent(self, make, clock):
+        """
+        If a window of time is half over when a process forks, the child counts
+        what is in it.
+        """
+        breaker = make(None, window=TimeWindow(32.0, 0.5, 2))
+        breaker.record_failure()
+        clock.advance(5)
+        with breaker._lock:
+            breaker._after_fork()
+
+        assert 1 == breaker.snapshot().window.failures
+
+        breaker.record_failure()
+
+        assert breaker.is_open
 
     def test_a_real_child_reports_what_it_finds(self):
         """

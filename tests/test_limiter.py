@@ -31,7 +31,7 @@ from switchgear import (
 )
 from switchgear._core.queue import Place, Status
 from switchgear._unchanged import UNCHANGED
-from switchgear._waiting import Sight
+from switchgear._waiting import NOTHING, Sight
 from switchgear.events import (
     LimiterClosed,
     LimiterPaused,
@@ -1881,6 +1881,107 @@ class TestShortWay:
         limiter.pause(1000)
 
         assert not is_open()
+
+
+class TestWaiters:
+    """
+    What waiters ask for.
+    """
+
+    def waited_for(self, clock, **how):
+        """
+        Return an empty limiter of one a second on which somebody waits, who, and
+        for what place.
+        """
+        limiter = RateLimiter(1, clock=clock)
+        limiter.try_acquire()
+        ear, place = Ear(), Place(1)
+        limiter._enter(place, waiter=ear, timeout=how.get("timeout"))
+        return limiter, ear, place
+
+    def test_whoever_sleeps_through_a_stall_comes_to_its_turn(self):
+        """
+        If the clock stands still from the beginning, what was slept counts.
+        """
+        limiter, _, place = self.waited_for(Hand())
+
+        assert 1 == limiter._look(place, SECOND - 1)
+        assert Status.QUEUED is place.status
+
+        assert 0 == limiter._look(place, 1)
+        assert Status.GRANTED is place.status
+
+    def test_a_deadline_comes_though_the_clock_stands_still(self):
+        """
+        If a deadline is watched while the clock stands still, what was slept
+        counts, and nobody watches it once it has come.
+        """
+        limiter, _, place = self.waited_for(Hand(), timeout=1)
+        limiter.pause(60)
+
+        sight = limiter._expire(place, NOTHING, 0)
+
+        assert SECOND == sight.alarm_at - sight.now
+
+        sight = limiter._expire(place, sight, SECOND // 2)
+
+        assert SECOND // 2 == sight.alarm_at - sight.now
+        assert NOTHING is limiter._expire(place, sight, SECOND // 2)
+        assert Status.LATE is place.status
+
+    def test_only_the_last_look_sets_a_timer(self, clock):
+        """
+        If several look at once, the timer set by the last look counts, once.
+        """
+        limiter, ear, _ = self.waited_for(clock)
+        older, newer = Sight(0, 0, 1), Sight(0, 0, 2)
+        ear.sight, ear.armed = newer, older
+
+        assert not limiter._arm(ear, older)
+        assert older is ear.armed
+        assert limiter._arm(ear, newer)
+        assert newer is ear.armed
+        assert not limiter._arm(ear, newer)
+
+    def test_a_clock_that_calls_too_late(self, clock, limiter):
+        """
+        If a clock calls for a task that has given up meanwhile, nothing happens.
+        """
+
+        async def main():
+            task = asyncio.create_task(limiter.wait_async())
+            await asyncio.sleep(0)
+            (place,) = limiter._queue.places
+            waiter = place.waiter
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+            assert place.waiter is None
+
+            waiter.ring(place)
+
+        asyncio.run(main())
+
+        assert 0 == limiter.snapshot().waiting
+
+    def test_after_a_fork_tasks_can_wait(self, clock):
+        """
+        If a child goes on with a limiter, its tasks wait as in the parent.
+        """
+        limiter = RateLimiter(1, clock=clock)
+        limiter.try_acquire()
+        with limiter._lock:
+            limiter._after_fork()
+
+        async def main():
+            waiting = Waiting(limiter)
+            await waiting.start()
+            clock.advance(1)
+            await waiting.settle()
+
+            assert [0] == waiting.done
+
+        asyncio.run(main())
 
 
 class TestReentrancy:
