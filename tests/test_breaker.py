@@ -1123,6 +1123,8 @@ class TestInterruptions:
 
     def half_open(self, clock):
         breaker = CircuitBreaker(3, 10.0, clock=clock)
+        # There is something to tell once it is decided.
+        breaker.subscribe(lambda event: None)
         trip(breaker)
         clock.advance(10)
         return breaker
@@ -1168,6 +1170,7 @@ class TestInterruptions:
 
             assert 0 == state.probes_out
             assert 1 == closed + state.failed - failed + state.ignored
+            assert not closed or outcome == "success"
             at += 1
 
         assert at > 10
