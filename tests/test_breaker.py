@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import pytest
 
-from interruption import interrupted, stop
+from interrupting import interrupted, stop
 
 from switchgear import (
     CircuitBreaker,

@@ -19,7 +19,7 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from interruption import interrupted, stop
+from interrupting import interrupted, stop
 
 from switchgear import (
     BurstExceeded,

@@ -17,7 +17,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from interruption import interrupted
+from interrupting import interrupted
 from parties import Party, settled
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded, registry

@@ -11,7 +11,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from interruption import interrupted, stop
+from interrupting import interrupted, stop
 from linearizability import History, bounded, unique
 from locks import Announced
 from steps import lines

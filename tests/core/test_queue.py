@@ -13,7 +13,7 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from interruption import interrupted, stop
+from interrupting import interrupted, stop
 
 from switchgear import Rate
 from switchgear._core.queue import SLACK, Place, Queue, Status

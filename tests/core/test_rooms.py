@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from interruption import interrupted
+from interrupting import interrupted
 
 from switchgear import Rate
 from switchgear._core.rooms import Room
