@@ -4,6 +4,7 @@ Count what something takes in steps: no clock says that as exactly.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -31,9 +32,12 @@ def _count(function, wanted):
 
     # Whatever measures this run must not be measured, and goes on afterwards.
     before = sys.gettrace()
+    # Nor finalisers of what others have left.
+    gc.disable()
     sys.settrace(trace)
     try:
         function()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
