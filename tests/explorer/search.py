@@ -140,6 +140,10 @@ def explore(
                     for party, preempts in others:
                         turns = (*schedule.turns, Turn(step, party))
                         (further if preempts else level).append(Schedule(turns, digest))
+                # Nobody is in the middle of anything. What is left would have to
+                # be seen to at every fork.
+                del run
+                gc.collect(0)
             coverage.known.append(coverage.tried[-1] + len(level))
             if level:
                 break
