@@ -6,13 +6,19 @@ Hammer shared objects from everywhere at once, and count what really happened.
 Threads, tasks of two event loops, cancellation and timeouts, exceptions thrown
 into threads, signal handlers and forks, all on the same few objects, with
 threads switched as often as Python can. In the end every step must be accounted
-for, nobody may hang, and no limiter may have admitted more than it says. A run
-in which nobody got into anybody's way proves nothing, and fails.
+for, nobody may hang, no limiter may have admitted more than it says, and no
+circuit let through more probes. A run in which nobody got into anybody's way
+proves nothing, and fails.
+
+Everybody keeps books on what became of each step. Only an exception that is
+thrown into a thread can keep it from learning that: each such step is noted, and
+may be missing, or have been made, once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import ctypes
 import itertools
 import logging
@@ -26,24 +32,34 @@ import time
 import traceback
 import warnings
 
-from collections import Counter
-from contextlib import contextmanager, suppress
+from collections import Counter, defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+import switchgear
 
 from switchgear import (
     AtomicCounter,
     CircuitBreaker,
     CircuitOpenError,
+    CircuitState,
     RateLimiter,
     RateLimitExceeded,
     Registry,
     ThreadSafeSet,
 )
 from switchgear._core.queue import SLACK
+from switchgear._waiting import ThreadWaiter
 
 
-RATE, BURST = 2_000, 5
+RATE, BURST = 400, 5
 
-SLOTS = 2
+#: How many probes a circuit lets through at a time, and for how long, in
+#: nanoseconds.
+SLOTS, LEASE = 2, 50_000_000
+
+#: How many items one set is asked for, and how many the other remembers.
+ITEMS, MAX_SIZE = 200, 50
 
 #: How long whatever is left at the end may take, in seconds.
 PATIENCE = 30.0
@@ -53,7 +69,7 @@ PATIENCE = 30.0
 #: https://github.com/python/cpython/issues/148874
 IS_WITH_SAFE = sys.version_info[:2] != (3, 14)
 
-#: What a run must have had to prove anything.
+#: What is said of a run.
 KINDS = (
     "operations",
     "collisions",
@@ -63,6 +79,20 @@ KINDS = (
     "signals",
     "forks",
 )
+
+#: Where two can meet.
+PLACES = ("counter", "set", "limiter", "spared limiter", "breaker", "names")
+
+#: What a run must have had to prove anything.
+WANTED = (
+    *KINDS,
+    *(f"collisions at the {place}" for place in PLACES),
+    # The code that is tried, not that of this file, was interrupted in the middle.
+    *(["interruptions inside"] if IS_WITH_SAFE else []),
+    "signals inside",
+)
+
+PACKAGE = str(Path(switchgear.__file__).parent)
 
 
 class Interruption(BaseException):
@@ -88,6 +118,75 @@ class Place:
         return next(self._numbers) != entered + 1
 
 
+class Call:
+    """
+    Be at a place for one call that does not sleep.
+    """
+
+    def __init__(self, place, counts, kind):
+        self._place, self._counts, self._kind = place, counts, kind
+
+    def __enter__(self):
+        self._entered = self._place.enter()
+
+    def __exit__(self, *_):
+        if self._place.was_shared(self._entered):
+            self._counts["collisions"] += 1
+            self._counts[self._kind] += 1
+
+
+class Books:
+    """
+    Keep what one party knows of what it has done.
+    """
+
+    def __init__(self):
+        #: Admitted by each limiter: when each call began and ended.
+        self.admitted = defaultdict(list)
+        #: How many each sent away.
+        self.refused = Counter()
+        #: What became of calls behind the breaker.
+        self.calls = Counter()
+        #: The generation of each probe, and from when to when it was out for sure.
+        self.probes = []
+        #: From when to when there may have been one.
+        self.maybe_probes = []
+        #: When calls were refused because all probes were out.
+        self.all_out = []
+        #: What was added to the counter.
+        self.added = 0
+        #: How often each item was new, less how often it was discarded.
+        self.items = Counter()
+        #: The same for all items of the set with a bound.
+        self.recent = 0
+        #: What each name led to.
+        self.named = {}
+        #: What is just being done, by kind, and what that may have come to.
+        self.doing = None
+        #: What was being done, and nobody knows what became of it.
+        self.doubts = defaultdict(list)
+
+    def done(self, what, lease, began):
+        """
+        Note that a call of then is done, and what it counts as.
+        """
+        self.calls["admitted"] += 1
+        if what is not None:
+            self.calls[what] += 1
+        if lease is not None:
+            now = time.monotonic_ns()
+            self.maybe_probes.append((began, now))
+            self.calls["late"] += now - began >= LEASE
+
+    def turned_away(self, state, began):
+        """
+        Note that the circuit, being in that *state*, refused a call of then.
+        """
+        self.calls["refused"] += 1
+        if state is CircuitState.HALF_OPEN:
+            self.all_out.append((began, time.monotonic_ns()))
+
+
 class Party(threading.Thread):
     """
     Do one thing over and over, and keep count of it.
@@ -97,43 +196,63 @@ class Party(threading.Thread):
         super().__init__(daemon=True)
         self.stress = stress
         self.act = act
-        self.counts = Counter()
+        # All there will be: others read while this one counts.
+        self.counts = Counter(dict.fromkeys(WANTED, 0))
         self.chance = random.Random(act.__name__)
         self.error = None
-        #: Calls admitted by the limiter: when each began and ended.
-        self.admitted = []
-        self.added = 0
-        self.new = 0
+        self.books = Books()
+        #: Whether something may be thrown at it: one at a time.
+        self.is_ready = False
+        self.thrown_at = 0
 
     def run(self):
-        # One may be thrown while another is being caught.
+        # What is thrown last may come when it is over.
         with suppress(Interruption):
             while self.stress.is_on():
-                with suppress(Interruption):
-                    self.work()
+                self.work()
 
     def work(self):
         try:
+            self.is_ready = True
             while self.stress.is_on():
                 self.act(self)
                 self.counts["operations"] += 1
-                if self.counts["operations"] % 50 == 0:
+                if self.counts["operations"] % 10 == 0:
                     # Or who wakes up would hardly ever get its turn.
                     time.sleep(0.001)
-        except Interruption:
-            self.counts["interruptions"] += 1
-            raise
+                    if self.counts["operations"] > self.thrown_at + 100:
+                        # It ended elsewhere: Python ignores what is raised in the
+                        # callback of a weak reference.
+                        self.is_ready = True
+        except Interruption as error:
+            # Nothing else is thrown before it is ready again.
+            self.doubt(innermost(error))
         except BaseException as error:
             self.error = error
             raise
 
-    @contextmanager
+    def doubt(self, frame):
+        """
+        Note that what was being done may have been done.
+        """
+        self.counts["interruptions"] += 1
+        self.counts["interruptions inside"] += is_inside(frame)
+        if self.books.doing is not None:
+            kind, what = self.books.doing
+            if is_asleep(frame):
+                # Then the place was given back, whatever it was.
+                kind = f"{kind}, asleep"
+            self.books.doubts[kind].append(what)
+            if kind == "breaker":
+                self.books.maybe_probes.append((what, time.monotonic_ns()))
+            self.books.doing = None
+
     def at(self, place):
-        entered = place.enter()
-        try:
-            yield
-        finally:
-            self.counts["collisions"] += place.was_shared(entered)
+        """
+        Return a block in which others may be met at *place*.
+        """
+        kind = f"collisions at the {place}"
+        return Call(self.stress.places[place], self.counts, kind)
 
 
 class Stress:
@@ -148,91 +267,183 @@ class Stress:
         self.parties = []
         self.counter = AtomicCounter()
         self.seen = ThreadSafeSet()
-        self.recent = ThreadSafeSet(max_size=50)
-        self.limiter = RateLimiter(RATE, burst=BURST)
+        self.recent = ThreadSafeSet(max_size=MAX_SIZE)
+        #: Nobody who uses the second is thrown at: its books are exact.
+        self.limiters = {
+            name: RateLimiter(RATE, burst=BURST)
+            for name in ("limiter", "spared limiter")
+        }
         self.breaker = CircuitBreaker(
-            threshold=3, cooldown=0.001, half_open_probes=SLOTS, probe_timeout=0.05
+            threshold=3,
+            cooldown=0.001,
+            half_open_probes=SLOTS,
+            probe_timeout=LEASE / 1e9,
         )
         self.registry = Registry()
-        self.places = {
-            name: Place() for name in ("counter", "set", "limiter", "breaker", "names")
-        }
+        self.places = {name: Place() for name in PLACES}
         self.main = Party(self, self.wait)
+        #: What is done in the handler: it comes amid what the main thread notes.
+        self.handler = Party(self, self.use)
         self.victims = []
-        self.handled = Counter()
-        self.is_handling = False
+        #: Whether no signal is to come any more.
+        self.is_over = False
         #: A child drops the other threads' frames, and with them what they held,
         #: before anybody is told that it is one: what finalisers and signal
         #: handlers lock then may be locked for ever.
         self.is_forking = False
-        self.forks = 0
 
     def is_on(self):
         now = time.monotonic()
         if now < self.until:
             return True
-        return now < self.latest and not all(self.counts()[kind] for kind in KINDS)
+        return now < self.latest and not all(self.counts()[kind] for kind in WANTED)
 
     def counts(self):
-        counts = sum((one.counts for one in self.parties), Counter())
-        counts["signals"], counts["forks"] = self.handled["signals"], self.forks
-        return counts
+        return sum((one.counts for one in self.parties), Counter())
 
     # What threads do
 
     def count(self, party):
-        with party.at(self.places["counter"]):
+        books = party.books
+        books.doing = "counter", 3
+        with party.at("counter"):
             self.counter.increment(3)
+        books.added += 3
+        books.doing = "counter", -1
+        with party.at("counter"):
             self.counter.decrement()
-        party.added += 2
+        books.added -= 1
+        seen = self.counter.value
+        books.doing = "counter", 5
+        with party.at("counter"):
+            is_set = self.counter.compare_and_set(seen, seen + 5)
+        books.added += 5 * is_set
+        books.doing = None
 
     def add(self, party):
-        with party.at(self.places["set"]):
-            party.new += self.seen.add(party.chance.randrange(10**5))
-            self.recent.add(party.chance.randrange(100))
-        assert len(self.recent) <= 50
+        books = party.books
+        item = party.chance.randrange(ITEMS)
+        books.doing = "set", item
+        with party.at("set"):
+            is_new = self.seen.add(item)
+        books.items[item] += is_new
+        item = party.chance.randrange(ITEMS)
+        books.doing = "set", item
+        with party.at("set"):
+            was_there = self.seen.discard(item)
+        books.items[item] -= was_there
+        books.doing = "recent", 1
+        with party.at("set"):
+            is_new = self.recent.add(party.chance.randrange(2 * MAX_SIZE))
+        books.recent += is_new
+        books.doing = None
+        assert len(self.recent) <= MAX_SIZE, "more than the bound"
+        assert len(self.recent.snapshot()) <= MAX_SIZE, "more than the bound"
 
     def ask(self, party):
+        name, limiter = self.choose_limiter(party)
+        books = party.books
+        books.doing = name, 1
         began = time.monotonic_ns()
-        with party.at(self.places["limiter"]):
-            decision = self.limiter.try_acquire()
+        with party.at(name):
+            decision = limiter.try_acquire()
         if decision:
-            party.admitted.append((began, time.monotonic_ns()))
+            books.admitted[name].append((began, time.monotonic_ns()))
+        else:
+            books.refused[name] += 1
+        books.doing = None
 
     def wait(self, party):
+        name, limiter = self.choose_limiter(party)
+        books = party.books
         timeout = party.chance.choice([None, 0.0, 0.001, 0.05])
+        books.doing = name, 1
         began = time.monotonic_ns()
-        with party.at(self.places["limiter"]), suppress(RateLimitExceeded):
-            self.limiter.wait(timeout=timeout)
-            party.admitted.append((began, time.monotonic_ns()))
+        try:
+            if timeout == 0:
+                with party.at(name):
+                    limiter.wait(timeout=0)
+            else:
+                # Whoever sleeps gets into nobody's way.
+                limiter.wait(timeout=timeout)
+        except RateLimitExceeded:
+            books.refused[name] += 1
+        else:
+            books.admitted[name].append((began, time.monotonic_ns()))
+        books.doing = None
+
+    def choose_limiter(self, party):
+        """
+        Return the name of one and the limiter.
+        """
+        names = ["limiter"] if party in self.victims else list(self.limiters)
+        name = party.chance.choice(names)
+        return name, self.limiters[name]
 
     def call(self, party):
-        permit = self.breaker.try_acquire()
-        with party.at(self.places["breaker"]):
+        permit = None
+        began = time.monotonic_ns()
+        party.books.doing = "breaker", began
+        try:
+            with party.at("breaker"):
+                permit = self.breaker.try_acquire()
             if permit:
-                (permit.failure if party.chance.random() < 0.4 else permit.success)()
+                self.report(party, permit, began)
+            else:
+                party.books.turned_away(permit._refusal.state, began)
+        except Interruption:
+            if permit is not None:
+                permit.ignore()
+            raise
+        party.books.doing = None
+
+    def report(self, party, permit, began):
+        books, lease = party.books, permit._lease
+        out = time.monotonic_ns()
+        if lease is not None:
+            # For others to come meanwhile; some take too long.
+            time.sleep(party.chance.choices([0, 0.002, 0.06], [50, 50, 1])[0])
+        done = time.monotonic_ns()
+        what = party.chance.choices(["success", "failure", "ignore"], [5, 4, 3])[0]
+        with party.at("breaker"):
+            counts = getattr(permit, what)()
+        is_late = lease is not None and time.monotonic_ns() - began >= LEASE
+        assert counts or is_late, "the only report did not count"
+        if lease is not None:
+            books.probes.append((permit._generation, out, min(done, began + LEASE)))
+        books.done(what if counts else None, lease, began)
 
     def guard(self, party):
-        with (
-            party.at(self.places["breaker"]),
-            suppress(OSError, CircuitOpenError),
-            self.breaker.guard(),
-        ):
-            if party.chance.random() < 0.4:
-                raise OSError
+        books = party.books
+        call, what = self.breaker.guard(), "success"
+        began = time.monotonic_ns()
+        books.doing = "breaker", began
+        try:
+            with party.at("breaker"), call:
+                if party.chance.random() < 0.4:
+                    raise OSError
+        except OSError:
+            what = "failure"
+        except CircuitOpenError as error:
+            books.turned_away(error.state, began)
+            what = "refused"
+        if what != "refused":
+            books.done(what, call._lease, began)
+        books.doing = None
 
     def look_up(self, party):
-        name = f"n{party.chance.randrange(200)}"
-        with party.at(self.places["names"]):
+        # Another one every now and then, for all to come upon at once.
+        name = f"n{time.monotonic_ns() // 10_000_000}"
+        with party.at("names"):
             mine = self.registry.breaker(name, threshold=3)
-            theirs = self.registry.breaker(name)
-        assert mine is theirs
+        assert mine is party.books.named.setdefault(name, mine)
 
     def configure(self, party):
         time.sleep(0.002)
-        with party.at(self.places["limiter"]):
-            self.limiter.reconfigure(calls_per_second=party.chance.choice([RATE, 1000]))
-        with party.at(self.places["breaker"]):
+        name, limiter = self.choose_limiter(party)
+        with party.at(name):
+            limiter.reconfigure(calls_per_second=party.chance.choice([RATE, RATE // 2]))
+        with party.at("breaker"):
             self.breaker.reconfigure(threshold=party.chance.choice([2, 3]))
 
     def run_loop(self, party):
@@ -241,14 +452,18 @@ class Stress:
         """
 
         async def wait():
+            name, limiter = self.choose_limiter(party)
             began = time.monotonic_ns()
-            await self.limiter.wait_async()
-            party.admitted.append((began, time.monotonic_ns()))
+            await limiter.wait_async()
+            # Nothing is awaited in between: who is cancelled was not admitted.
+            party.books.admitted[name].append((began, time.monotonic_ns()))
 
         async def main():
-            with party.at(self.places["limiter"]):
-                tasks = [asyncio.create_task(wait()) for _ in range(10)]
-                await asyncio.sleep(party.chance.random() * 0.005)
+            tasks = [asyncio.create_task(wait()) for _ in range(20)]
+            await asyncio.sleep(party.chance.random() * 0.005)
+            if party.chance.random() < 0.5:
+                # Turns come now, and no task gets to know.
+                time.sleep(0.03)  # noqa: ASYNC251 -- it blocks the loop
             for task in tasks:
                 if party.chance.random() < 0.4:
                     party.counts["cancels"] += task.cancel()
@@ -268,28 +483,44 @@ class Stress:
         Throw an exception into one of the victims, wherever it is.
         """
         time.sleep(0.002)
-        ident = ctypes.c_ulong(party.chance.choice(self.victims).ident)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ident, ctypes.py_object(Interruption)
-        )
+        victim = party.chance.choice(self.victims)
+        if victim.is_ready:
+            victim.is_ready = False
+            victim.thrown_at = victim.counts["operations"]
+            ident = ctypes.c_ulong(victim.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ident, ctypes.py_object(Interruption)
+            )
 
     # What the main thread does
 
-    def handle(self, *_):
+    def handle(self, _, frame):
         """
         Use everything, from within whatever the main thread is at.
         """
-        if self.is_handling or self.is_forking:
-            return
-        self.is_handling = True
-        began = time.monotonic_ns()
-        self.counter.increment(0)
-        if self.limiter.try_acquire():
-            self.main.admitted.append((began, time.monotonic_ns()))
+        if not self.is_forking:
+            self.use(self.handler.books)
+            self.handler.counts["signals"] += 1
+            self.handler.counts["signals inside"] += is_inside(frame)
+        if not self.is_over:
+            # Only now: the main thread would never get to do anything else.
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+
+    def use(self, books):
+        self.counter.increment()
+        books.added += 1
+        for name, limiter in self.limiters.items():
+            began = time.monotonic_ns()
+            if limiter.try_acquire():
+                books.admitted[name].append((began, time.monotonic_ns()))
+            else:
+                books.refused[name] += 1
         self.breaker.record_success()
-        self.seen.add(-1)
-        self.handled["signals"] += 1
-        self.is_handling = False
+        books.calls["admitted"] += 1
+        if self.handler.chance.random() < 0.5:
+            books.items[0] += self.seen.add(0)
+        else:
+            books.items[0] -= self.seen.discard(0)
 
     def fork(self):
         """
@@ -311,7 +542,8 @@ class Stress:
                 self.counter.increment()
                 self.seen.add("child")
                 self.recent.add("child")
-                self.limiter.wait()
+                for limiter in self.limiters.values():
+                    limiter.wait()
                 self.registry.breaker("child", threshold=3)
                 self.breaker.reset()
                 with self.breaker.guard():
@@ -322,21 +554,22 @@ class Stress:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0, "a child could not go on"
-        self.forks += 1
+        self.main.counts["forks"] += 1
 
     def run(self):
         """
         Do all of it at once; return how often what was done.
         """
-        work = [self.count] * 2 + [self.add] * 2 + [self.ask] + [self.wait] * 2
+        work = [self.count] * 2 + [self.add] * 2 + [self.ask] * 2 + [self.wait] * 2
         work += [self.call] * 2 + [self.guard] * 2 + [self.look_up] * 2
         work += [self.configure] + [self.run_loop] * 2
         work += [self.throw] if IS_WITH_SAFE else []
         threads = [Party(self, act) for act in work]
-        self.victims = [Party(self, act) for act in (self.wait, self.guard, self.ask)]
-        self.parties = [*threads, *self.victims, self.main]
+        targets = self.wait, self.ask, self.guard, self.call, self.count, self.add
+        self.victims = [Party(self, act) for act in (*targets, self.look_up)]
+        self.parties = [*threads, *self.victims, self.main, self.handler]
         before = signal.signal(signal.SIGALRM, self.handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
         try:
             for thread in [*self.victims, *threads]:
                 thread.start()
@@ -350,48 +583,139 @@ class Stress:
                 if turn % 4 == 0:
                     self.fork()
         finally:
+            self.is_over = True
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
         for thread in [*threads, *self.victims]:
             thread.join(PATIENCE)
             assert not thread.is_alive(), f"hangs: {thread.act.__name__}"
             assert thread.error is None, thread.error
-        self.check(self.parties)
+        self.check([one.books for one in self.parties])
         return self.counts()
 
     # What must hold
 
-    def check(self, parties):
+    def check(self, all_books):
         """
         Account for every step.
         """
-        added = sum(one.added for one in parties)
-        assert self.counter.value == added, f"{self.counter.value} of {added} steps"
-        # One is the signal handler's.
-        new = sum(one.new for one in parties) + (-1 in self.seen)
-        assert len(self.seen) == new, "an item was new to two, or to nobody"
-        self.check_limiter(parties)
-        self.check_breaker()
+        self.check_counter(all_books)
+        self.check_sets(all_books)
+        self.check_names(all_books)
+        for name in self.limiters:
+            self.check_limiter(name, all_books)
+        self.check_calls(all_books)
+        self.check_probes(all_books)
+        self.check_closing()
 
-    def check_limiter(self, parties):
+    def check_counter(self, all_books):
         """
-        No window had more than the limiter says, and nobody is left.
+        It is the sum of all steps.
         """
-        known = [span for one in parties for span in one.admitted]
-        # Whoever was interrupted may have been admitted without knowing.
-        unknown = sum(one.counts["interruptions"] for one in parties)
-        cancelled = sum(
-            one.counts["cancels"] + one.counts["timeouts"] for one in parties
-        )
-        snapshot = self.limiter.snapshot()
+        known = sum(books.added for books in all_books)
+        doubts = doubts_of(all_books, "counter")
+        least = known + sum(step for step in doubts if step < 0)
+        most = known + sum(step for step in doubts if step > 0)
+        assert_within(self.counter.value, least, most, "counted")
+
+    def check_sets(self, all_books):
+        """
+        Each item was new as often as it was not there, and never to two.
+        """
+        items = sum_of(books.items for books in all_books)
+        doubts = Counter(doubts_of(all_books, "set"))
+        for item in range(ITEMS):
+            net, doubt = items[item], doubts[item]
+            is_there = item in self.seen
+            assert_within(is_there, net - doubt, net + doubt, f"item {item}: there")
+        there = {item for item in range(ITEMS) if item in self.seen}
+        assert there == set(self.seen), "an item is there, and not found"
+        assert len(there) == len(self.seen), "the size is not that of the items"
+        # Nothing is forgotten before it must be.
+        new = sum(books.recent for books in all_books)
+        most = new + len(doubts_of(all_books, "recent"))
+        size = len(self.recent)
+        assert size == len(set(self.recent)), "the size is not that of the items"
+        assert_within(size, min(new, MAX_SIZE), min(most, MAX_SIZE), "remembered")
+
+    def check_names(self, all_books):
+        """
+        Each name led everybody to the same.
+        """
+        named = {}
+        for books in all_books:
+            for name, instance in books.named.items():
+                assert instance is named.setdefault(name, instance), "two of one name"
+
+    def check_limiter(self, name, all_books):
+        """
+        Each call was admitted or refused, no window had more than the limiter
+        says, and nobody is left.
+
+        Who is cancelled gives the place back, and so does who is interrupted
+        asleep. But that one may have been refused in that very moment.
+        """
+        known = [span for books in all_books for span in books.admitted[name]]
+        refused = sum(books.refused[name] for books in all_books)
+        doubts = len(doubts_of(all_books, name))
+        asleep = len(doubts_of(all_books, f"{name}, asleep"))
+        snapshot = self.limiters[name].snapshot()
         assert 0 == snapshot.waiting, "somebody still waits"
-        assert len(known) <= snapshot.admitted <= len(known) + unknown + cancelled
+        assert_within(
+            snapshot.admitted, len(known), len(known) + doubts, f"admitted by {name}"
+        )
+        assert_within(
+            snapshot.refused,
+            refused,
+            refused + doubts + asleep,
+            f"refused by {name}",
+        )
         most = most_at_once(known, RATE)
         assert most <= BURST + RATE * SLACK / 1e9, f"{most:g} tokens at once"
 
-    def check_breaker(self):
+    def check_calls(self, all_books):
         """
-        It can close, and gives out as many probes as it has.
+        Each call was refused, or admitted and counted once, and no probe is out.
+
+        But a probe that is late counts as ignored, or if the circuit went on
+        meanwhile not at all.
+        """
+        calls = sum_of(books.calls for books in all_books)
+        doubts, late = len(doubts_of(all_books, "breaker")), calls["late"]
+        snapshot = self.breaker.snapshot()
+        assert 0 == snapshot.probes_out, "a probe is out, and nobody has it"
+        for kind, there, mine, least_late, most_late in (
+            ("admitted", snapshot.admitted, calls["admitted"], 0, 0),
+            ("refused", snapshot.refused, calls["refused"], 0, 0),
+            ("failed", snapshot.failed, calls["failure"], late, 0),
+            ("ignored", snapshot.ignored, calls["ignore"], 0, late),
+        ):
+            assert_within(
+                there,
+                mine - least_late,
+                mine + most_late + doubts,
+                f"{kind} by breaker",
+            )
+
+    def check_probes(self, all_books):
+        """
+        There were never more out at a time than slots, and nobody was refused
+        but when that many can have been.
+        """
+        spans = defaultdict(list)
+        for books in all_books:
+            for generation, begin, end in books.probes:
+                spans[generation].append((begin, end))
+        most = max((most_at_a_time(each) for each in spans.values()), default=0)
+        assert most <= SLOTS, f"{most} probes at a time"
+        maybe = [span for books in all_books for span in books.maybe_probes]
+        refused = [span for books in all_books for span in books.all_out]
+        fewest = min(most_within(maybe, refused), default=SLOTS)
+        assert fewest >= SLOTS, f"refused while {fewest} probes are out"
+
+    def check_closing(self):
+        """
+        The circuit can close, and gives out as many probes as it has.
         """
         self.breaker.reconfigure(probe_timeout=3600)
         self.breaker.reset()
@@ -405,6 +729,93 @@ class Stress:
         assert [True] * SLOTS + [False] == [bool(one) for one in probes], "probes"
         probes[0].success()
         assert self.breaker.snapshot().state.value == "closed", "it does not close"
+
+
+def innermost(error):
+    """
+    Return the frame in which *error* was raised.
+    """
+    entry = error.__traceback__
+    while entry.tb_next is not None:
+        entry = entry.tb_next
+    return entry.tb_frame
+
+
+def is_inside(frame):
+    """
+    Answer whether *frame* is in the middle of switchgear, and not asleep.
+    """
+    is_ours = frame.f_code.co_filename.startswith(PACKAGE)
+    return is_ours and not is_asleep(frame)
+
+
+def is_asleep(frame):
+    return frame.f_code is ThreadWaiter.sleep.__code__
+
+
+def doubts_of(all_books, kind):
+    """
+    Return what may have been done, of one kind.
+    """
+    return [what for books in all_books for what in books.doubts[kind]]
+
+
+def sum_of(counters):
+    """
+    Add *counters*, and keep what is not above zero.
+    """
+    total = Counter()
+    for counter in counters:
+        total.update(counter)
+    return total
+
+
+def assert_within(value, least, most, what):
+    assert least <= value <= most, f"{what}: {value:,}, not {least:,} to {most:,}"
+
+
+def most_at_a_time(spans):
+    """
+    Return how many of *spans* there are at most at one moment.
+
+    One that begins where another ends is not there with it.
+    """
+    return max((count for _, count in counts_of(spans, -1, 1)), default=0)
+
+
+def most_within(spans, windows):
+    """
+    Return for each of *windows* how many of *spans* there are at most at one moment
+    in it.
+
+    One that begins where another ends, or a window, is there with it.
+    """
+    counts = counts_of(spans, 1, -1)
+    moments = [moment for moment, _ in counts]
+    most = []
+    for begin, end in windows:
+        first = bisect.bisect_left(moments, begin)
+        last = bisect.bisect_right(moments, end)
+        # What is there when it begins has begun before.
+        most.append(
+            max((count for _, count in counts[max(first - 1, 0) : last]), default=0)
+        )
+    return most
+
+
+def counts_of(spans, first, then):
+    """
+    Return when how many of *spans* are there, as pairs in order.
+
+    At one moment those that begin are counted first, or those that end: 1 and -1,
+    or the other way round.
+    """
+    changes = [
+        (moment, by) for begin, end in spans for moment, by in ((begin, 1), (end, -1))
+    ]
+    changes.sort(key=lambda change: (change[0], change[1] != first))
+    counts = itertools.accumulate(by for _, by in changes)
+    return [(moment, count) for (moment, _), count in zip(changes, counts, strict=True)]
 
 
 def most_at_once(spans, rate):
@@ -436,6 +847,15 @@ def most_at_once(spans, rate):
     return worst
 
 
+def in_words(counts, kind):
+    """
+    Say how many there were, and how many of them came inside.
+    """
+    inside = f"{kind} inside"
+    came = f" ({counts[inside]:,} inside)" if inside in WANTED else ""
+    return f"{counts[kind]:,} {kind}{came}"
+
+
 def main(arguments):
     """
     Run, and say what was done; return the exit status.
@@ -446,6 +866,10 @@ def main(arguments):
     threading.excepthook = lambda args: (
         issubclass(args.exc_type, Interruption) or threading.__excepthook__(args)
     )
+    # In callbacks of weak references, too.
+    sys.unraisablehook = lambda args: (
+        issubclass(args.exc_type, Interruption) or sys.__unraisablehook__(args)
+    )
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -453,9 +877,9 @@ def main(arguments):
     finally:
         sys.setswitchinterval(interval)
     gil = "on" if getattr(sys, "_is_gil_enabled", lambda: True)() else "off"
-    told = ", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS)
+    told = ", ".join(in_words(counts, kind) for kind in KINDS)
     sys.stdout.write(f"Stress, {seconds:g} s, GIL {gil}: {told}\n")
-    missing = [kind for kind in KINDS if not counts[kind]]
+    missing = [kind for kind in WANTED if not counts[kind]]
     if missing:
         sys.stdout.write(f"This proves nothing: no {', no '.join(missing)}.\n")
     return int(bool(missing))
