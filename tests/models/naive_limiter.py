@@ -1,17 +1,42 @@
 """
 A limiter that is obviously right, and slow: what happened is a list.
 
-How full the bucket is at a time is found by going through everything from the
+How full the buckets are at a time is found by going through everything from the
 beginning, in fractions. Whoever waits is a list, too.
 """
 
 from __future__ import annotations
 
+import functools
+import math
+
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from switchgear import Rate
 
 
 SECOND = 10**9
+
+
+@functools.cache
+def turn_length(rate: Rate) -> Fraction:
+    """
+    Return how many nanoseconds a token takes to flow in: here a whole number.
+    """
+    length = SECOND * Fraction(repr(rate.per)) / Fraction(repr(rate.limit))
+    assert length.denominator == 1, rate
+    return length
+
+
+def is_for_calls(rate: Rate) -> bool:
+    """
+    Answer whether it counts calls, whatever their tokens.
+    """
+    return rate.counts == "calls"
 
 
 @dataclass(eq=False)
@@ -31,103 +56,172 @@ class Booking:
     at: int | None = None
     is_settled: bool = False
 
-    @property
-    def asks(self) -> int:
+    def asks(self, rate: Rate) -> int:
         """
-        How much has to be there for it.
+        Return how much has to be there for it.
         """
-        return min(self.tokens, self.takes)
+        return 1 if is_for_calls(rate) else min(self.tokens, self.takes)
+
+    def costs(self, rate: Rate) -> int:
+        """
+        Return how much is then taken.
+        """
+        return 1 if is_for_calls(rate) else self.takes
+
+    def fits(self, rates: tuple[Rate, ...]) -> bool:
+        """
+        Answer whether it can ever be admitted.
+        """
+        return all(self.asks(rate) <= rate.burst for rate in rates)
+
+
+def full(rates: tuple[Rate, ...]) -> list[Fraction]:
+    """
+    Return the levels of full buckets.
+    """
+    return [Fraction(rate.burst) for rate in rates]
+
+
+def carried(
+    rates: tuple[Rate, ...], levels: list[Fraction], others: tuple[Rate, ...]
+) -> list[Fraction]:
+    """
+    Return the levels in the buckets of *others*, which take the place of *rates*.
+
+    Each goes on from the one with its unit and period. Those without such go on
+    from what is left over of their unit, in order. Whatever is added is empty.
+    What is kept is rounded down to what flows in in a nanosecond.
+    """
+    kept: dict[Rate, Fraction] = {}
+    for unit in ("tokens", "calls"):
+        old = {
+            rate.per: level
+            for rate, level in zip(rates, levels, strict=True)
+            if rate.counts == unit
+        }
+        new = {rate.per: rate for rate in others if rate.counts == unit}
+        for per in old.keys() & new.keys():
+            kept[new.pop(per)] = old.pop(per)
+        kept.update(zip(new.values(), old.values(), strict=False))
+    after = []
+    for rate in others:
+        level = min(kept.get(rate, Fraction(0)), Fraction(rate.burst))
+        after.append(math.floor(level * turn_length(rate)) / turn_length(rate))
+    return after
 
 
 @dataclass(eq=False)
 class NaiveLimiter:
     """
-    Admit at most *burst* at once, and *pace* tokens a second.
+    Admit what all *rates* admit, one after the other.
     """
 
-    pace: int
-    burst: int
+    rates: tuple[Rate, ...]
     now: int = 0
     paused_until: int = 0
-    #: Charges ``(time, booking)`` or returns; and other settings
-    #: ``(time, (pace, burst))``; in the order they happened.
-    story: list[tuple[int, Booking | tuple[int, int] | int]] = field(
+    #: What happened, in order, and when: a booking is charged; tokens become
+    #: a debt; other rates take their place.
+    story: list[tuple[int, Booking | int | tuple[Rate, ...]]] = field(
         default_factory=list
     )
     queue: list[Booking] = field(default_factory=list)
+    admitted: int = 0
+    refused: int = 0
 
     def __post_init__(self) -> None:
-        self.began = self.pace, self.burst
+        self.began = self.rates
 
-    def level(self, at: int) -> Fraction:
+    def levels(self, at: int) -> list[Fraction]:
         """
-        Return how many tokens are there at a time, by going through the story.
+        Return how much each bucket holds at a time, by going through the story.
         """
-        pace, burst = self.began
-        level, before = Fraction(burst), 0
-        for when, what in self.story:
-            level = min(
-                Fraction(burst), level + Fraction(pace * (when - before), SECOND)
-            )
+        rates, levels, before = self.began, full(self.began), 0
+        for when, what in [*self.story, (at, 0)]:
+            levels = [
+                min(Fraction(rate.burst), level + (when - before) / turn_length(rate))
+                for rate, level in zip(rates, levels, strict=True)
+            ]
             before = when
             match what:
                 case Booking():
-                    level -= what.takes
+                    taken = [what.costs(rate) for rate in rates]
                 case int():
                     # It turned out to cost more: a debt from then on.
-                    level -= what
-                case pace, burst:
-                    level = min(level, Fraction(burst))
-        return min(Fraction(burst), level + Fraction(pace * (at - before), SECOND))
+                    taken = [0 if is_for_calls(rate) else what for rate in rates]
+                case tuple():
+                    levels = carried(rates, levels, what)
+                    rates = what
+                    taken = [0] * len(rates)
+            levels = [level - less for level, less in zip(levels, taken, strict=True)]
+        return levels
 
-    def turn(self, tokens: int, not_before: int) -> int:
+    def turn(self, booking: Booking, not_before: int) -> int:
         """
-        Return the first nanosecond from which on *tokens* are there.
+        Return the first nanosecond from which on every bucket holds what it asks.
         """
         at = max(not_before, self.paused_until)
-        missing = tokens - self.level(at)
-        if missing > 0:
-            wait = missing * SECOND / self.pace
-            at += -(-wait.numerator // wait.denominator)
-        return at
+        waits = [
+            (booking.asks(rate) - level) * turn_length(rate)
+            for rate, level in zip(self.rates, self.levels(at), strict=True)
+        ]
+        return at + max(0, *map(math.ceil, waits))
 
     def pass_to(self, now: int) -> None:
         """
         Let time pass; serve who is due, in turn, at their very moments.
         """
         while self.queue:
-            first = self.queue[0]
-            at = self.turn(first.asks, self.now)
+            at = self.turn(self.queue[0], self.now)
             if at > now:
                 break
             self.now = at
             self._admit(self.queue.pop(0))
         self.now = now
 
-    def book(self, tokens: int) -> Booking:
+    def book(self, booking: Booking) -> None:
         """
         Admit a call, or let it wait at the end of the queue.
         """
-        booking = Booking(tokens, tokens)
-        if not self.queue and self.turn(tokens, self.now) == self.now:
+        if not self.queue and self.turn(booking, self.now) == self.now:
             self._admit(booking)
         else:
             self.queue.append(booking)
-        return booking
 
-    def delay(self, booking: Booking) -> int:
+    def remaining(self) -> int:
+        """
+        Return how many tokens a next call could take at once.
+        """
+        if self.queue or self.now < self.paused_until:
+            return 0
+        there = list(zip(self.rates, self.levels(self.now), strict=True))
+        if any(is_for_calls(rate) and level < 1 for rate, level in there):
+            return 0
+        return max(0, self.available())
+
+    def available(self) -> int:
+        """
+        Return how many tokens are there; calls only where nothing else is counted.
+        """
+        there = list(zip(self.rates, self.levels(self.now), strict=True))
+        tokens = [level for rate, level in there if not is_for_calls(rate)]
+        return math.floor(min(tokens or [level for _, level in there]))
+
+    def delay(self, booking: Booking) -> float:
         """
         Return how long it has to wait yet, by serving a copy of the queue.
         """
         if booking.at is not None:
             return 0
-        copy = NaiveLimiter(*self.began)
-        copy.pace, copy.burst = self.pace, self.burst
+        if booking not in self.queue:
+            # It was sent away, or left.
+            return math.inf
+        copy = NaiveLimiter(self.began)
+        copy.rates = self.rates
         copy.story, copy.now = list(self.story), self.now
         copy.paused_until = self.paused_until
         for other in self.queue:
-            copy.now = copy.turn(other.asks, copy.now)
-            copy.story.append((copy.now, Booking(other.tokens, other.takes)))
+            copy.now = copy.turn(other, copy.now)
+            copy.story.append((copy.now, other))
             if other is booking:
                 break
         return copy.now - self.now
@@ -136,7 +230,7 @@ class NaiveLimiter:
         """
         Say what it cost: as if it had cost that from the beginning.
         """
-        if booking.is_settled:
+        if booking.is_settled or self.delay(booking) == math.inf:
             return False
         booking.is_settled = True
         if booking.at is not None and actual > booking.takes:
@@ -147,6 +241,17 @@ class NaiveLimiter:
         self.pass_to(self.now)
         return True
 
+    def cancel(self, booking: Booking) -> bool:
+        """
+        Give a booking up: before its turn it vanishes, then it has cost nothing.
+        """
+        if booking not in self.queue:
+            return self.settle(booking, 0)
+        if booking.is_settled:
+            return False
+        self.leave(booking)
+        return True
+
     def leave(self, booking: Booking) -> None:
         """
         Let somebody who waits go.
@@ -154,17 +259,20 @@ class NaiveLimiter:
         self.queue.remove(booking)
         self.pass_to(self.now)
 
-    def configure(self, pace: int, burst: int) -> list[Booking]:
+    def configure(self, rates: tuple[Rate, ...]) -> None:
         """
-        Go on with other settings; return those who are sent away.
+        Go on with other rates; send those away who ask too much for them.
         """
-        self.pace, self.burst = pace, burst
-        self.story.append((self.now, (pace, burst)))
-        gone = [one for one in self.queue if one.asks > burst]
-        self.queue = [one for one in self.queue if one.asks <= burst]
+        self.rates = rates
+        self.story.append((self.now, rates))
+        self._send_away([one for one in self.queue if not one.fits(rates)])
         self.pass_to(self.now)
-        return gone
+
+    def _send_away(self, gone: list[Booking]) -> None:
+        self.queue = [one for one in self.queue if one not in gone]
+        self.refused += len(gone)
 
     def _admit(self, booking: Booking) -> None:
         booking.at = self.now
         self.story.append((self.now, booking))
+        self.admitted += 1

@@ -6,26 +6,42 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from depth import DEPTH
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
     multiple,
     rule,
 )
 
-from models.naive_limiter import SECOND, NaiveLimiter
+from models.naive_limiter import SECOND, Booking, NaiveLimiter, is_for_calls
 from models.told_clock import ToldClock
-from switchgear import BurstExceeded, RateLimiter
+from switchgear import BurstExceeded, Rate, RateLimiter
 
 
 #: Such that every turn is at a whole nanosecond.
 PACES = st.sampled_from([1, 2, 5, 100])
 BURSTS = st.integers(1, 6)
 TOKENS = st.integers(1, 6)
+#: No two of the same unit and period: which goes on from which is then clear.
+RATES = st.lists(
+    st.builds(
+        Rate,
+        PACES,
+        per=st.sampled_from([1, 10]),
+        burst=BURSTS,
+        counts=st.sampled_from(["tokens", "calls"]),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda rate: (rate.per, rate.counts),
+).map(tuple)
 
 
 class Beside(RuleBasedStateMachine):
@@ -38,13 +54,16 @@ class Beside(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.clock = ToldClock()
-        self.limiter = RateLimiter(2, burst=3, clock=self.clock)
-        self.naive = NaiveLimiter(2, 3)
         self.pairs = []
         #: When the settings changed last. What was booked before that goes back
         #: only in part, for less has fitted into either bucket: see the laws of
         #: giving back in the tests of the queue.
         self.changed_at = -1
+
+    @initialize(rates=RATES)
+    def begin(self, rates):
+        self.limiter = RateLimiter(rates=rates, clock=self.clock)
+        self.naive = NaiveLimiter(rates)
 
     def goes_back(self, booking):
         """
@@ -66,53 +85,56 @@ class Beside(RuleBasedStateMachine):
         """
         self.naive.pass_to(self.naive.now + self.clock.passed())
 
+    def is_never(self, ask, booking):
+        """
+        Answer whether it asks more than any bucket holds: both refuse it then.
+        """
+        if booking.fits(self.naive.rates):
+            return False
+        with pytest.raises(BurstExceeded):
+            ask(booking.tokens)
+        self.naive.refused += 1
+        return True
+
     @rule(tokens=TOKENS)
     def try_acquire(self, tokens):
         self.look()
-        if tokens > self.naive.burst:
-            try:
-                self.limiter.try_acquire(tokens)
-            except BurstExceeded:
-                return
-            raise AssertionError("more than the burst")
+        booking = Booking(tokens, tokens)
+        if self.is_never(self.limiter.try_acquire, booking):
+            return
         decision = self.limiter.try_acquire(tokens)
-        booking = self.naive.book(tokens)
+        self.naive.book(booking)
         assert decision.admitted == (booking.at is not None)
         wait = self.naive.delay(booking)
-        if booking.at is None:
+        if not decision.admitted:
             self.naive.queue.remove(booking)
+            self.naive.refused += 1
         assert math.isclose(decision.retry_after, wait / SECOND, abs_tol=1e-9)
+        if not all(map(is_for_calls, self.naive.rates)):
+            assert decision.remaining == self.naive.remaining()
 
     @rule(target=bookings, tokens=TOKENS)
     def reserve(self, tokens):
         self.look()
-        if tokens > self.naive.burst:
+        booking = Booking(tokens, tokens)
+        if self.is_never(self.limiter.reserve, booking):
             return multiple()
-        pair = self.limiter.reserve(tokens), self.naive.book(tokens)
+        self.naive.book(booking)
+        pair = self.limiter.reserve(tokens), booking
         self.pairs.append(pair)
         return pair
 
     @rule(pair=bookings)
     def cancel(self, pair):
         reservation, booking = pair
-        if not self.goes_back(booking):
-            return
-        if booking.at is None:
-            decided = booking in self.naive.queue and not booking.is_settled
-            if decided:
-                self.naive.leave(booking)
-        else:
-            decided = self.naive.settle(booking, 0)
-        assert decided == reservation.cancel()
+        if self.goes_back(booking):
+            assert self.naive.cancel(booking) == reservation.cancel()
 
     @rule(pair=bookings, actual=st.integers(0, 8))
     def settle(self, pair, actual):
         reservation, booking = pair
-        if not self.goes_back(booking):
-            return
-        is_there = booking.at is not None or booking in self.naive.queue
-        decided = is_there and self.naive.settle(booking, actual)
-        assert decided == reservation.settle(actual)
+        if self.goes_back(booking):
+            assert self.naive.settle(booking, actual) == reservation.settle(actual)
 
     @rule(eighths=st.sampled_from([0, 1, 8, 30]))
     def pause(self, eighths):
@@ -121,28 +143,40 @@ class Beside(RuleBasedStateMachine):
         until = self.naive.now + eighths * (SECOND // 8)
         self.naive.paused_until = max(self.naive.paused_until, until)
 
-    @rule(pace=PACES, burst=BURSTS)
-    def reconfigure(self, pace, burst):
+    @rule(rates=RATES)
+    def reconfigure(self, rates):
         self.look()
         self.changed_at = self.naive.now
-        self.limiter.reconfigure(calls_per_second=pace, burst=burst)
-        for gone in self.naive.configure(pace, burst):
-            self.pairs = [pair for pair in self.pairs if pair[1] is not gone]
+        self.limiter.reconfigure(rates=rates)
+        self.naive.configure(rates)
+
+    @rule(pace=PACES, burst=BURSTS)
+    def reconfigure_the_only_one(self, pace, burst):
+        self.look()
+        if len(self.naive.rates) == 1:
+            self.changed_at = self.naive.now
+            self.limiter.reconfigure(calls_per_second=pace, burst=burst)
+            counts = self.naive.rates[0].counts
+            self.naive.configure((Rate(pace, burst=burst, counts=counts),))
 
     @invariant()
     def agree(self):
         """
-        Both have the same in the bucket and in the queue, due at the same time.
+        Both have the same in every bucket and in the queue, due at the same time.
         """
         self.look()
-        snapshot = self.limiter.snapshot()
-        level = self.naive.level(self.naive.now)
-        assert math.floor(level) == snapshot.available, (float(level), snapshot)
-        assert len(self.naive.queue) == snapshot.waiting
+        snapshot, naive = self.limiter.snapshot(), self.naive
+        levels = [math.floor(level) for level in naive.levels(naive.now)]
+        assert levels == [rate.available for rate in snapshot.rates]
+        assert naive.available() == snapshot.available
+        assert len(naive.queue) == snapshot.waiting
+        assert naive.admitted == snapshot.admitted
+        assert naive.refused == snapshot.refused
+        paused_for = max(0, naive.paused_until - naive.now)
+        assert math.isclose(paused_for / SECOND, snapshot.paused_for, abs_tol=1e-9)
         for reservation, booking in self.pairs:
-            if booking.at is not None or booking in self.naive.queue:
-                delay = self.naive.delay(booking) / SECOND
-                assert math.isclose(reservation.delay, delay, abs_tol=1e-9)
+            delay = naive.delay(booking) / SECOND
+            assert math.isclose(reservation.delay, delay, abs_tol=1e-9)
 
 
 TestBeside = Beside.TestCase
