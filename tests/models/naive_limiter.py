@@ -2,7 +2,10 @@
 A limiter that is obviously right, and slow: what happened is a list.
 
 How full the buckets are at a time is found by going through everything from the
-beginning, in fractions. Whoever waits is a list, too.
+beginning. Whoever waits is a list, too.
+
+Every token here takes a whole number of nanoseconds to flow in. So a level is
+kept as the nanoseconds that it took, and no fractions are needed.
 """
 
 from __future__ import annotations
@@ -23,13 +26,13 @@ SECOND = 10**9
 
 
 @functools.cache
-def turn_length(rate: Rate) -> Fraction:
+def turn_length(rate: Rate) -> int:
     """
-    Return how many nanoseconds a token takes to flow in: here a whole number.
+    Return how many nanoseconds a token takes to flow in.
     """
     length = SECOND * Fraction(repr(rate.per)) / Fraction(repr(rate.limit))
     assert length.denominator == 1, rate
-    return length
+    return int(length)
 
 
 def is_for_calls(rate: Rate) -> bool:
@@ -60,31 +63,33 @@ class Booking:
         """
         Return how much has to be there for it.
         """
-        return 1 if is_for_calls(rate) else min(self.tokens, self.takes)
+        asked = 1 if is_for_calls(rate) else min(self.tokens, self.takes)
+        return asked * turn_length(rate)
 
     def costs(self, rate: Rate) -> int:
         """
         Return how much is then taken.
         """
-        return 1 if is_for_calls(rate) else self.takes
+        taken = 1 if is_for_calls(rate) else self.takes
+        return taken * turn_length(rate)
 
     def fits(self, rates: tuple[Rate, ...]) -> bool:
         """
         Answer whether it can ever be admitted.
         """
-        return all(self.asks(rate) <= rate.burst for rate in rates)
+        return all(self.asks(rate) <= full(rate) for rate in rates)
 
 
-def full(rates: tuple[Rate, ...]) -> list[Fraction]:
+def full(rate: Rate) -> int:
     """
-    Return the levels of full buckets.
+    Return the level of a full bucket.
     """
-    return [Fraction(rate.burst) for rate in rates]
+    return rate.burst * turn_length(rate)
 
 
 def carried(
-    rates: tuple[Rate, ...], levels: list[Fraction], others: tuple[Rate, ...]
-) -> list[Fraction]:
+    rates: tuple[Rate, ...], levels: list[int], others: tuple[Rate, ...]
+) -> list[int]:
     """
     Return the levels in the buckets of *others*, which take the place of *rates*.
 
@@ -93,21 +98,24 @@ def carried(
     What is kept is rounded down to what flows in in a nanosecond.
     """
     kept: dict[Rate, Fraction] = {}
+    tokens = [
+        Fraction(level, turn_length(rate))
+        for rate, level in zip(rates, levels, strict=True)
+    ]
     for unit in ("tokens", "calls"):
         old = {
             rate.per: level
-            for rate, level in zip(rates, levels, strict=True)
+            for rate, level in zip(rates, tokens, strict=True)
             if rate.counts == unit
         }
         new = {rate.per: rate for rate in others if rate.counts == unit}
         for per in old.keys() & new.keys():
             kept[new.pop(per)] = old.pop(per)
         kept.update(zip(new.values(), old.values(), strict=False))
-    after = []
-    for rate in others:
-        level = min(kept.get(rate, Fraction(0)), Fraction(rate.burst))
-        after.append(math.floor(level * turn_length(rate)) / turn_length(rate))
-    return after
+    return [
+        min(math.floor(kept.get(rate, 0) * turn_length(rate)), full(rate))
+        for rate in others
+    ]
 
 
 @dataclass(eq=False)
@@ -131,14 +139,14 @@ class NaiveLimiter:
     def __post_init__(self) -> None:
         self.began = self.rates
 
-    def levels(self, at: int) -> list[Fraction]:
+    def levels(self, at: int) -> list[int]:
         """
         Return how much each bucket holds at a time, by going through the story.
         """
-        rates, levels, before = self.began, full(self.began), 0
+        rates, levels, before = self.began, list(map(full, self.began)), 0
         for when, what in [*self.story, (at, 0)]:
             levels = [
-                min(Fraction(rate.burst), level + (when - before) / turn_length(rate))
+                min(full(rate), level + when - before)
                 for rate, level in zip(rates, levels, strict=True)
             ]
             before = when
@@ -147,7 +155,10 @@ class NaiveLimiter:
                     taken = [what.costs(rate) for rate in rates]
                 case int():
                     # It turned out to cost more: a debt from then on.
-                    taken = [0 if is_for_calls(rate) else what for rate in rates]
+                    taken = [
+                        0 if is_for_calls(rate) else what * turn_length(rate)
+                        for rate in rates
+                    ]
                 case tuple():
                     levels = carried(rates, levels, what)
                     rates = what
@@ -160,11 +171,11 @@ class NaiveLimiter:
         Return the first nanosecond from which on every bucket holds what it asks.
         """
         at = max(not_before, self.paused_until)
-        waits = [
-            (booking.asks(rate) - level) * turn_length(rate)
+        missing = [
+            booking.asks(rate) - level
             for rate, level in zip(self.rates, self.levels(at), strict=True)
         ]
-        return at + max(0, *map(math.ceil, waits))
+        return at + max(0, *missing)
 
     def pass_to(self, now: int) -> None:
         """
@@ -187,50 +198,52 @@ class NaiveLimiter:
         else:
             self.queue.append(booking)
 
+    def tokens(self) -> list[int]:
+        """
+        Return how many are in each bucket; negative: how many are owed.
+        """
+        levels = self.levels(self.now)
+        return [
+            level // turn_length(rate)
+            for rate, level in zip(self.rates, levels, strict=True)
+        ]
+
+    def available(self) -> int:
+        """
+        Return how many tokens are there; calls only where nothing else is counted.
+        """
+        there = list(zip(self.rates, self.tokens(), strict=True))
+        tokens = [many for rate, many in there if not is_for_calls(rate)]
+        return min(tokens or [many for _, many in there])
+
     def remaining(self) -> int:
         """
         Return how many tokens a next call could take at once.
         """
         if self.queue or self.now < self.paused_until:
             return 0
-        there = list(zip(self.rates, self.levels(self.now), strict=True))
-        if any(is_for_calls(rate) and level < 1 for rate, level in there):
-            return 0
-        return max(0, self.available())
+        return self.available() if min(self.tokens()) > 0 else 0
 
-    def available(self) -> int:
+    def turns(self) -> dict[Booking, int]:
         """
-        Return how many tokens are there; calls only where nothing else is counted.
+        Return when each in the queue will be admitted, by serving a copy of it.
         """
-        there = list(zip(self.rates, self.levels(self.now), strict=True))
-        tokens = [level for rate, level in there if not is_for_calls(rate)]
-        return math.floor(min(tokens or [level for _, level in there]))
-
-    def delay(self, booking: Booking) -> float:
-        """
-        Return how long it has to wait yet, by serving a copy of the queue.
-        """
-        if booking.at is not None:
-            return 0
-        if booking not in self.queue:
-            # It was sent away, or left.
-            return math.inf
         copy = NaiveLimiter(self.began)
         copy.rates = self.rates
         copy.story, copy.now = list(self.story), self.now
         copy.paused_until = self.paused_until
-        for other in self.queue:
-            copy.now = copy.turn(other, copy.now)
-            copy.story.append((copy.now, other))
-            if other is booking:
-                break
-        return copy.now - self.now
+        turns = {}
+        for booking in self.queue:
+            turns[booking] = copy.now = copy.turn(booking, copy.now)
+            copy.story.append((copy.now, booking))
+        return turns
 
     def settle(self, booking: Booking, actual: int) -> bool:
         """
         Say what it cost: as if it had cost that from the beginning.
         """
-        if booking.is_settled or self.delay(booking) == math.inf:
+        is_there = booking.at is not None or booking in self.queue
+        if booking.is_settled or not is_there:
             return False
         booking.is_settled = True
         if booking.at is not None and actual > booking.takes:
