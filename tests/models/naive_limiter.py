@@ -128,11 +128,15 @@ class NaiveLimiter:
     now: int = 0
     paused_until: int = 0
     #: What happened, in order, and when: a booking is charged; tokens become
-    #: a debt; other rates take their place.
-    story: list[tuple[int, Booking | int | tuple[Rate, ...]]] = field(
+    #: a debt; other rates take their place; None: the buckets were filled.
+    story: list[tuple[int, Booking | int | tuple[Rate, ...] | None]] = field(
         default_factory=list
     )
     queue: list[Booking] = field(default_factory=list)
+    #: How many may wait; those who do already may stay.
+    max_waiters: int | None = None
+    #: Why it is closed, if it is.
+    closed: str | None = None
     admitted: int = 0
     refused: int = 0
 
@@ -162,6 +166,9 @@ class NaiveLimiter:
                 case tuple():
                     levels = carried(rates, levels, what)
                     rates = what
+                    taken = [0] * len(rates)
+                case None:
+                    levels = list(map(full, rates))
                     taken = [0] * len(rates)
             levels = [level - less for level, less in zip(levels, taken, strict=True)]
         return levels
@@ -193,10 +200,17 @@ class NaiveLimiter:
         """
         Admit a call, or let it wait at the end of the queue.
         """
+        assert self.closed is None
         if not self.queue and self.turn(booking, self.now) == self.now:
             self._admit(booking)
         else:
             self.queue.append(booking)
+
+    def is_crowded(self) -> bool:
+        """
+        Answer whether no more may wait.
+        """
+        return self.max_waiters is not None and len(self.queue) >= self.max_waiters
 
     def tokens(self) -> list[int]:
         """
@@ -220,7 +234,7 @@ class NaiveLimiter:
         """
         Return how many tokens a next call could take at once.
         """
-        if self.queue or self.now < self.paused_until:
+        if self.queue or self.now < self.paused_until or self.closed is not None:
             return 0
         return self.available() if min(self.tokens()) > 0 else 0
 
@@ -279,6 +293,22 @@ class NaiveLimiter:
         self.rates = rates
         self.story.append((self.now, rates))
         self._send_away([one for one in self.queue if not one.fits(rates)])
+        self.pass_to(self.now)
+
+    def close(self, reason: str) -> None:
+        """
+        Send everybody away.
+        """
+        self.closed = reason
+        self._send_away(self.queue)
+
+    def reset(self) -> None:
+        """
+        Fill the buckets, end the pause, count anew; whoever waits goes on.
+        """
+        self.story.append((self.now, None))
+        self.paused_until = 0
+        self.admitted = self.refused = 0
         self.pass_to(self.now)
 
     def _send_away(self, gone: list[Booking]) -> None:

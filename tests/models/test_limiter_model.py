@@ -17,12 +17,13 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
 )
 
 from models.naive_limiter import SECOND, Booking, NaiveLimiter, is_for_calls
 from models.told_clock import ToldClock
-from switchgear import BurstExceeded, Rate, RateLimiter
+from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded
 
 
 #: Such that every turn is at a whole nanosecond.
@@ -103,6 +104,10 @@ class Beside(RuleBasedStateMachine):
         if self.is_never(self.limiter.try_acquire, booking):
             return
         decision = self.limiter.try_acquire(tokens)
+        if self.naive.closed is not None:
+            assert tuple(decision) == (False, None, 0)
+            self.naive.refused += 1
+            return
         self.naive.book(booking)
         assert decision.admitted == (booking.at is not None)
         wait = 0
@@ -120,10 +125,65 @@ class Beside(RuleBasedStateMachine):
         booking = Booking(tokens, tokens)
         if self.is_never(self.limiter.reserve, booking):
             return multiple()
+        if self.naive.closed is not None:
+            self.is_refused(tokens, None)
+            return multiple()
+        was_crowded = self.naive.is_crowded()
         self.naive.book(booking)
+        if booking.at is None and was_crowded:
+            left = self.naive.turns()[booking] - self.naive.now
+            self.naive.queue.remove(booking)
+            self.is_refused(tokens, left)
+            return multiple()
         pair = self.limiter.reserve(tokens), booking
         self.pairs.append(pair)
         return pair
+
+    def is_refused(self, tokens, left):
+        """
+        A reservation is refused, and might ask again when so much is left.
+        """
+        with pytest.raises(RateLimitExceeded) as refusal:
+            self.limiter.reserve(tokens)
+        self.naive.refused += 1
+        if left is None:
+            assert refusal.value.retry_after is None
+        else:
+            retry_after = refusal.value.retry_after
+            assert math.isclose(retry_after, left / SECOND, abs_tol=1e-9)
+
+    @rule(reason=st.sampled_from(["", "night"]))
+    def close(self, reason):
+        self.look()
+        self.limiter.close(reason)
+        self.naive.close(reason)
+
+    # More often than it is closed: there is not much to see then.
+    @rule()
+    def reopen(self):
+        self.look()
+        self.limiter.reopen()
+        self.naive.closed = None
+
+    @precondition(lambda self: self.naive.closed is not None)
+    @rule()
+    def reopen_the_closed(self):
+        self.reopen()
+
+    @rule()
+    def reset(self):
+        self.look()
+        self.limiter.reset()
+        self.naive.reset()
+
+    @rule(many=st.sampled_from([None, 0, 1, 2, 3]))
+    def crowd(self, many):
+        """
+        So many may wait from now on.
+        """
+        self.look()
+        self.limiter.reconfigure(max_waiters=many)
+        self.naive.max_waiters = many
 
     @rule(pair=bookings)
     def cancel(self, pair):
@@ -170,6 +230,7 @@ class Beside(RuleBasedStateMachine):
         assert naive.tokens() == [rate.available for rate in snapshot.rates]
         assert naive.available() == snapshot.available
         assert len(naive.queue) == snapshot.waiting
+        assert naive.closed == snapshot.closed
         assert naive.admitted == snapshot.admitted
         assert naive.refused == snapshot.refused
         paused_for = max(0, naive.paused_until - naive.now)
@@ -184,7 +245,7 @@ class Beside(RuleBasedStateMachine):
 
 TestBeside = Beside.TestCase
 TestBeside.settings = settings(
-    max_examples=60 * DEPTH,
+    max_examples=200 * DEPTH,
     stateful_step_count=30,
     deadline=None,
     # One story, and soon: explaining several takes minutes.
