@@ -11,7 +11,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from stress.stress_shared import most_at_once
+from stress.stress_shared import most_at_a_time, most_at_once, most_within
 
 
 SCRIPT = Path(__file__).parent / "stress" / "stress_shared.py"
@@ -39,10 +39,12 @@ class TestStress:
 
         assert 0 == done.returncode, done.stderr
         assert re.match(r"Stress, 2 s, GIL (on|off): [\d,]+ operations", done.stdout)
+        assert 1 == len(done.stdout.splitlines())
 
     def test_a_run_without_collisions_proves_nothing(self):
         """
-        If a run is over before anybody met, it fails.
+        If a run is over before anybody met at each of the objects, and before
+        their code was interrupted, it fails, and says what was missing.
         """
         done = subprocess.run(
             [sys.executable, SCRIPT, "0"], capture_output=True, text=True, check=False
@@ -50,6 +52,9 @@ class TestStress:
 
         assert 1 == done.returncode
         assert "This proves nothing: no operations, no collisions" in done.stdout
+        assert "no collisions at the spared limiter" in done.stdout
+        assert "no cancels after the turn" in done.stdout
+        assert "no signals inside" in done.stdout
 
 
 class TestMostAtOnce:
@@ -75,3 +80,44 @@ class TestMostAtOnce:
 
         in_nanoseconds = [(begin * SECOND, end * SECOND) for begin, end in spans]
         assert expected == pytest.approx(most_at_once(in_nanoseconds, rate))
+
+
+#: Few moments, so that many spans begin and end at the same.
+SPANS = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 9)).map(
+        lambda pair: (min(pair), max(pair))
+    ),
+    max_size=12,
+)
+
+
+class TestMostAtATime:
+    @given(SPANS)
+    def test_like_counting_each_moment(self, spans):
+        """
+        If the spans at the middle of each moment are counted one by one, the
+        largest count is the same.
+        """
+        counts = [
+            sum(begin <= moment < end for begin, end in spans) for moment in range(10)
+        ]
+
+        assert max(counts) == most_at_a_time(spans)
+
+
+class TestMostWithin:
+    @given(SPANS, SPANS)
+    def test_like_counting_each_moment(self, spans, windows):
+        """
+        If the spans at each moment of a window are counted one by one, ends
+        included, the largest count is the same.
+        """
+        expected = [
+            max(
+                sum(begin <= moment <= end for begin, end in spans)
+                for moment in range(first, last + 1)
+            )
+            for first, last in windows
+        ]
+
+        assert expected == most_within(spans, windows)

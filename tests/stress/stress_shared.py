@@ -48,7 +48,7 @@ from switchgear import (
     Registry,
     ThreadSafeSet,
 )
-from switchgear._core.queue import SLACK
+from switchgear._core.queue import SLACK, Status
 from switchgear._waiting import ThreadWaiter
 
 
@@ -87,10 +87,19 @@ PLACES = ("counter", "set", "limiter", "spared limiter", "breaker", "names")
 WANTED = (
     *KINDS,
     *(f"collisions at the {place}" for place in PLACES),
+    # Of tasks that had been admitted, and did not know it yet.
+    "cancels after the turn",
     # The code that is tried, not that of this file, was interrupted in the middle.
     *(["interruptions inside"] if IS_WITH_SAFE else []),
     "signals inside",
 )
+
+#: Which of a kind are told apart.
+SOME = {
+    "cancels": "after the turn",
+    "interruptions": "inside",
+    "signals": "inside",
+}
 
 PACKAGE = str(Path(switchgear.__file__).parent)
 
@@ -451,22 +460,28 @@ class Stress:
         Run tasks that wait; cancel some, and let others' time run out.
         """
 
-        async def wait():
-            name, limiter = self.choose_limiter(party)
+        async def wait(name):
             began = time.monotonic_ns()
-            await limiter.wait_async()
+            await self.limiters[name].wait_async()
             # Nothing is awaited in between: who is cancelled was not admitted.
             party.books.admitted[name].append((began, time.monotonic_ns()))
 
         async def main():
-            tasks = [asyncio.create_task(wait()) for _ in range(20)]
+            names = [party.chance.choice(list(self.limiters)) for _ in range(20)]
+            tasks = [asyncio.create_task(wait(name), name=name) for name in names]
             await asyncio.sleep(party.chance.random() * 0.005)
             if party.chance.random() < 0.5:
                 # Turns come now, and no task gets to know.
                 time.sleep(0.03)  # noqa: ASYNC251 -- it blocks the loop
             for task in tasks:
                 if party.chance.random() < 0.4:
-                    party.counts["cancels"] += task.cancel()
+                    # Where the books are exact.
+                    is_known = task.get_name() == "spared limiter"
+                    was_admitted = is_known and is_admitted(task.get_coro())
+                    is_cancelled = task.cancel()
+                    party.counts["cancels"] += is_cancelled
+                    is_too_late = was_admitted and is_cancelled
+                    party.counts["cancels after the turn"] += is_too_late
             for task in tasks:
                 try:
                     async with asyncio.timeout(party.chance.choice([0.0005, None])):
@@ -753,6 +768,18 @@ def is_asleep(frame):
     return frame.f_code is ThreadWaiter.sleep.__code__
 
 
+def is_admitted(coroutine):
+    """
+    Answer whether a suspended wait for a limiter has its turn already.
+    """
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        place = frame.f_locals.get("place")
+        if place is not None:
+            return place.status is Status.GRANTED
+        coroutine = coroutine.cr_await
+    return False
+
+
 def doubts_of(all_books, kind):
     """
     Return what may have been done, of one kind.
@@ -849,11 +876,12 @@ def most_at_once(spans, rate):
 
 def in_words(counts, kind):
     """
-    Say how many there were, and how many of them came inside.
+    Say how many there were, and how many of some.
     """
-    inside = f"{kind} inside"
-    came = f" ({counts[inside]:,} inside)" if inside in WANTED else ""
-    return f"{counts[kind]:,} {kind}{came}"
+    told = f"{counts[kind]:,} {kind}"
+    if kind in SOME:
+        told += f" ({counts[f'{kind} {SOME[kind]}']:,} {SOME[kind]})"
+    return told
 
 
 def main(arguments):
