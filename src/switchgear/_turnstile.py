@@ -303,7 +303,9 @@ class Turnstile(Instance):
         for crew in crews:
             self._forget_crew(crew)
         for place in deaf:
-            self._queue.undo(now, place)
+            # Without a waiter its owner has taken the turn, and was the loop's last.
+            if place.waiter is not None:
+                self._queue.undo(now, place)
         for place in list(self._queue.places):
             if place.waiter is not None and _crew_of(place) in crews:
                 self._queue.leave(now, place)

@@ -624,6 +624,27 @@ class TestLoops:
 
         explored(race, every_step=False, limit=400)
 
+    def test_a_loop_that_closes_as_another_tells_it(self, explored):
+        """
+        If somebody else serves a task, and its loop has gone on by itself and is
+        closed before it is told, the turn that was taken does not go back.
+        """
+
+        def race():
+            limiter = RateLimiter(1, burst=1)
+            limiter.try_acquire()
+
+            def look():
+                ThreadWaiter().sleep(SECOND)
+                limiter.snapshot()
+
+            return Race(
+                [look, in_loop(limiter.wait_async)],
+                lambda _: nobody_is_left(limiter, 2),
+            )
+
+        explored(race, preemptions=1, limit=400)
+
     def test_a_blocked_loop_delays_nobody_else(self, explored):
         """
         If a loop is blocked when the turn of its task comes, a thread behind is
