@@ -1929,6 +1929,24 @@ class TestWaiters:
         assert NOTHING is limiter._expire(place, sight, SECOND // 2)
         assert Status.LATE is place.status
 
+    def test_whoever_went_on_before_it_was_told_keeps_its_turn(self, clock):
+        """
+        If a task has taken its turn and left, and its loop is closed, by the time
+        somebody tells it, the turn does not go back.
+        """
+        limiter, ear, place = self.waited_for(clock)
+
+        def gone(told):
+            told.waiter = None
+            return False
+
+        ear.wake = gone
+        clock.advance(1)
+        limiter.snapshot()
+
+        assert Status.GRANTED is place.status
+        assert 2 == limiter.snapshot().admitted
+
     def test_only_the_last_look_sets_a_timer(self, clock):
         """
         If several look at once, the timer set by the last look counts, once.
