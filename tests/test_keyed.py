@@ -13,8 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchgear import CircuitBreaker, Keyed, RateLimiter, _fork, _keyed, _listeners
+from switchgear import (
+    CircuitBreaker,
+    Keyed,
+    Rate,
+    RateLimiter,
+    _fork,
+    _keyed,
+    _listeners,
+)
 from switchgear._keyed import shown_key
+from switchgear._unchanged import UNCHANGED
 from switchgear.events import Event, KeysExceeded, Reconfigured
 from switchgear.testing import ManualClock, capture_events, disabled
 
@@ -293,18 +302,133 @@ class TestReconfigure:
         assert 1 == limiters["a"].snapshot().available
         assert 5 == limiters["b"].snapshot().available
 
-    def test_changes_add_up(self, limiters):
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            [{"burst": 5}, {"calls_per_second": 3}, {"burst": 4}],
+            [{"rates": [Rate(9, per=3, burst=1)]}, {"burst": 4}, {"max_waiters": 1}],
+            [{"rates": [Rate(9)]}, {"calls_per_second": 7}, {"burst": 4}],
+            [{"burst": 4, "max_waiters": 1}, {"rates": [Rate(9), Rate(90, per=60)]}],
+            [{"rates": [Rate(1), Rate(2)]}, {"rates": [Rate(9)]}, {"burst": 4}],
+            [{"rates": [Rate(8)]}, {"burst": 4}, {"rates": [Rate(9)]}],
+            [{"burst": 4}, {"burst": UNCHANGED}],
+        ],
+        ids=[
+            "one each",
+            "burst of a rate",
+            "pace of a rate",
+            "rates instead",
+            "one rate of two",
+            "rates after all",
+            "nothing",
+        ],
+    )
+    def test_changes_add_up(self, limiters, changes):
         """
         If it is reconfigured several times, new ones are as the others.
         """
         one = limiters["a"]
 
-        limiters.reconfigure(burst=5)
-        limiters.reconfigure(calls_per_second=3)
-        limiters.reconfigure(burst=4)
+        for change in changes:
+            limiters.reconfigure(**change)
+            assert one.settings() == limiters[str(change)].settings()
 
         assert one.settings() == limiters["b"].settings()
-        assert 2 == len(limiters._orders.changes)
+        assert len(limiters._orders.changes) <= 2
+
+    def test_what_is_only_right_together_is_changed_together(self, clock):
+        """
+        If settings were changed one after the other so that each was right with
+        those before, new ones have them all.
+        """
+        breakers = Keyed(
+            lambda key: CircuitBreaker(
+                cooldown=10, cooldown_factor=2, max_cooldown=20, clock=clock
+            )
+        )
+        one = breakers["a"]
+
+        breakers.reconfigure(max_cooldown=100)
+        breakers.reconfigure(cooldown=50)
+        breakers.reconfigure(max_cooldown=60)
+
+        assert one.settings() == breakers["b"].settings()
+        assert 50.0 == one.settings()["cooldown"]
+
+    def test_rates_may_be_anything_iterable(self, limiters):
+        """
+        If rates come from a generator, all get them, those made later included.
+        """
+        limiters["a"], limiters["b"]
+
+        limiters.reconfigure(rates=(Rate(limit) for limit in (3, 40)))
+
+        seen = [limiters[key].settings()["rates"] for key in "abc"]
+        assert [(Rate(3), Rate(40))] * 3 == seen
+
+    def test_what_one_of_them_refuses_changes_none(self, limiters):
+        """
+        If a change is wrong for one of the instances alone, or for one made later
+        alone, it changes none.
+        """
+        limiters["a"], limiters["b"]
+        limiters["b"].reconfigure(rates=[Rate(3), Rate(40)])
+        limiters["c"]
+
+        with pytest.raises(ValueError, match="several rates"):
+            limiters.reconfigure(burst=5)
+
+        assert [2, 2] == [limiters[key].snapshot().burst for key in "ac"]
+        assert 2 == limiters["d"].snapshot().burst
+
+    def test_what_one_of_them_refuses_by_now_changes_the_others(self, limiters):
+        """
+        If an instance is changed alone after it was asked whether it could be
+        changed, so that it cannot, the others are changed, and the error tells.
+        """
+        limiters["a"], limiters["b"], limiters["c"]
+
+        def interfere(event):
+            limiters["b"].reconfigure(rates=[Rate(3), Rate(40)])
+
+        limiters["a"].subscribe(interfere, Reconfigured)
+
+        with pytest.raises(ValueError, match="several rates"):
+            limiters.reconfigure(burst=5)
+
+        assert [5, 5, 5] == [limiters[key].snapshot().burst for key in "acd"]
+        assert 2 == len(limiters["b"].settings()["rates"])
+
+    def test_who_cannot_catch_up_leaves_nothing(self, clock):
+        """
+        If what all were changed to is wrong for a new one, its key is not there.
+        """
+
+        def factory(key):
+            if key == "bad":
+                limiters.reconfigure(burst=5)
+                return RateLimiter(rates=[Rate(3), Rate(40)], clock=clock)
+            return RateLimiter(1, clock=clock)
+
+        limiters = Keyed(factory)
+
+        with pytest.raises(ValueError, match="several rates"):
+            limiters["bad"]
+
+        assert 0 == len(limiters)
+        assert [] == list(limiters)
+        assert 5 == limiters["good"].snapshot().burst
+
+    def test_trying_a_change_says_nothing(self, limiters):
+        """
+        If all are changed, each says so once, and nobody else.
+        """
+        limiters["a"], limiters["b"]
+
+        with capture_events(Reconfigured) as events:
+            limiters.reconfigure(burst=5)
+
+        assert [{"burst": (2, 5)}] * 2 == [event.changes for event in events]
 
     def test_new_ones_are_changed_without_a_word(self, limiters):
         """
@@ -566,7 +690,7 @@ class TestEviction:
     def test_one_that_is_being_forgotten_is_made_anew(self, limiters):
         """
         If one is asked for while it is forgotten, there is none, or it is a new
-        one, with the settings it has.
+        one.
         """
         limiters["a"]
         limiters._slots["a"].instance = None
@@ -576,7 +700,6 @@ class TestEviction:
         made = limiters["a"]
 
         assert limiters._slots["a"].instance is made
-        assert limiters._slots["a"].settings == made.settings()
 
     def test_one_that_was_changed_by_itself_stays(self, limiters):
         """
@@ -592,6 +715,49 @@ class TestEviction:
 
         assert 1 == limiters["a"].snapshot().burst
         assert "b" not in limiters
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda limiters: limiters.reconfigure(burst=1),
+            lambda limiters: (limiters.close("bye"), limiters.reopen()),
+        ],
+        ids=["reconfigured", "reopened"],
+    )
+    def test_one_that_is_as_all_are_may_go(self, limiters, change):
+        """
+        If all were changed, those made before and those made later may go.
+        """
+        limiters["a"]
+        change(limiters)
+        limiters["b"]
+
+        for key in range(10):
+            limiters[key]
+
+        assert "a" not in limiters
+        assert "b" not in limiters
+
+    @pytest.mark.parametrize(
+        ("make", "wrong"),
+        [
+            (lambda key: RateLimiter(rates=[Rate(3), Rate(40)]), {"burst": 5}),
+            (lambda key: CircuitBreaker(), {"threshold": 0}),
+        ],
+        ids=["limiter", "breaker"],
+    )
+    def test_one_that_refused_a_change_may_go(self, make, wrong):
+        """
+        If an instance refused to be changed, nothing was: it may go.
+        """
+        keyed = Keyed(make, max_keys=1)
+        with pytest.raises(ValueError, match=r"several rates|at least 1"):
+            keyed["a"].reconfigure(**wrong)
+
+        for key in range(5):
+            keyed[key]
+
+        assert "a" not in keyed
 
     @pytest.mark.parametrize(
         "hold",
@@ -911,7 +1077,7 @@ class TestEviction:
             def setdefault(self, key, fresh):
                 slot = super().setdefault(key, fresh)
                 if slot.instance is old:
-                    slot.instance = None
+                    slot.instance, slot.gone = None, True
                     del self[key]
                 return slot
 

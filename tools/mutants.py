@@ -96,7 +96,7 @@ INTERLEAVINGS = {
     "_waiting": "limiter",
     "_counter": "counter",
     "_entry": "registry",
-    "_keyed": "registry",
+    "_keyed": "keyed",
     "_registry": "registry",
     "_set": "set",
 }

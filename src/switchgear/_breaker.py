@@ -459,6 +459,12 @@ class CircuitBreaker(TripUnit):
         sign(error, self._mark)
         return error
 
+    def _twin(self) -> CircuitBreaker:
+        """
+        Return another with these settings, which nobody else knows.
+        """
+        return CircuitBreaker(**self.settings())
+
     def _idle(self) -> bool:
         """
         Answer whether forgetting this breaker would change nothing.

@@ -24,7 +24,15 @@ class Instance:
     Own a name, a lock and an outbox.
     """
 
-    __slots__ = ("__weakref__", "_home", "_lock", "_name", "_outbox", "_own")
+    __slots__ = (
+        "__weakref__",
+        "_changes",
+        "_home",
+        "_lock",
+        "_name",
+        "_outbox",
+        "_own",
+    )
 
     def __init__(self, name: str | None) -> None:
         self._name = instance_name("name", name)
@@ -33,6 +41,8 @@ class Instance:
         self._outbox = Outbox()
         #: The settings changed at run time: what lies below leaves them alone.
         self._own: frozenset[str] = frozenset()
+        #: How often settings were changed, or might have been.
+        self._changes = 0
         #: How to find this instance in another process; the registry knows.
         self._home: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
         _fork.track(self)

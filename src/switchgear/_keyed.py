@@ -13,7 +13,9 @@ from weakref import getweakrefcount
 from switchgear import _fork
 from switchgear._clock import MONOTONIC
 from switchgear._instance import Instance
+from switchgear._limiter_settings import checked_rates, in_one
 from switchgear._listeners import Outbox
+from switchgear._unchanged import UNCHANGED
 from switchgear._validate import seconds as checked_seconds
 from switchgear._validate import whole
 from switchgear.events import KeysExceeded
@@ -84,7 +86,6 @@ class Keyed(Instance, Generic[T]):
         "_ring",
         "_said",
         "_slots",
-        "_usual",
     )
 
     def __init__(
@@ -107,8 +108,6 @@ class Keyed(Instance, Generic[T]):
         #: How many looks in a row found nothing to forget.
         self._fruitless = 0
         self._said = False
-        #: The settings of the instance made last, shared by all that agree.
-        self._usual: dict[str, Any] = {}
         #: What every new instance is to catch up with.
         self._orders = _NO_ORDERS
         #: Makes an instance for no key, to try changes on; the registry can.
@@ -141,13 +140,12 @@ class Keyed(Instance, Generic[T]):
         slot = self._slots.get(key)
         if slot is None:
             return default
-        slot.used = True
-        instance: T | None = slot.instance
+        instance: T | None = self._use(slot)
         return default if instance is None else instance
 
     def __contains__(self, key: object) -> bool:
         slot = self._slots.get(key)
-        return slot is not None and slot.instance is not None
+        return slot is not None and self._instance_in(slot) is not None
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -162,7 +160,7 @@ class Keyed(Instance, Generic[T]):
         """
         Return the snapshot of every instance, by key.
         """
-        pairs = [(slot.key, slot.instance) for slot in self._all()]
+        pairs = [(slot.key, self._instance_in(slot)) for slot in self._all()]
         return {
             key: instance.snapshot() for key, instance in pairs if instance is not None
         }
@@ -172,19 +170,22 @@ class Keyed(Instance, Generic[T]):
         Change the settings of all instances, those made later included.
 
         Takes what ``reconfigure`` of the instances takes, and raises what it
-        raises; then nothing is changed. (While there is no instance yet, bad
-        values are only found when the first is made.)
+        raises for any of them; then nothing is changed. (While there is no
+        instance yet, bad values are only found when the first is made.) Of
+        several such changes at the same moment, one instance may keep this,
+        another that.
         """
-        if self._pattern is not None:
-            _obeying(self._pattern(), self._orders.and_change(changes))
-        else:
-            for instance in self._instances()[:1]:
-                instance.reconfigure(**changes)
+        given = {
+            # It may be anything iterable, and is needed more than once.
+            name: checked_rates(value) if name == "rates" else value
+            for name, value in changes.items()
+            if value is not UNCHANGED
+        }
+        self._check_change(given)
         with self._lock:
-            self._orders = self._orders.and_change(changes)
-        # After storing: an instance made meanwhile sees them, or is seen here.
-        for slot in self._all():
-            _reconfigure(slot, (changes,))
+            self._orders = self._orders.and_change(given)
+        # After storing: an instance made meanwhile sees it, or is seen here.
+        self._change_all(lambda instance: instance.reconfigure(**given))
 
     def pause(self, seconds: float) -> None:
         """
@@ -245,14 +246,27 @@ class Keyed(Instance, Generic[T]):
         # One call, in which no other thread can change the dict.
         return list(self._slots.values())
 
+    def _instance_in(self, slot: _Slot) -> Any:
+        """
+        Return the instance of *slot*, None if it is forgotten or not yet there.
+        """
+        instance = slot.instance
+        if instance is None:
+            # Who was about to forget it may think better of it.
+            with self._lock:
+                instance = slot.instance
+        return instance
+
+    def _use(self, slot: _Slot) -> Any:
+        # Before the instance is read: see _look().
+        slot.used = True
+        return self._instance_in(slot)
+
     def _instances(self) -> list[Any]:
         """
         Look up all instances.
         """
-        slots = self._all()
-        for slot in slots:
-            slot.used = True
-        found = [slot.instance for slot in slots]
+        found = [self._use(slot) for slot in self._all()]
         return [instance for instance in found if instance is not None]
 
     def _limiters(self, verb: str) -> list[Any]:
@@ -267,6 +281,43 @@ class Keyed(Instance, Generic[T]):
         with self._lock:
             self._orders = self._orders._replace(closed=reason)
 
+    def _check_change(self, change: dict[str, Any]) -> None:
+        """
+        Raise what *change* raises, of any instance, or of those made later.
+        """
+        order = _NO_ORDERS.and_change(change)
+        tried: list[dict[str, Any]] = []
+        for instance in self._instances():
+            settings = instance.settings()
+            # Most have the same as the one before.
+            if settings not in tried[-1:]:
+                tried.append(settings)
+                _obey(instance._twin(), order)  # noqa: SLF001 -- ours
+        if self._pattern is not None:
+            _obey(self._pattern(), self._orders.and_change(change))
+
+    def _change_all(self, change: Callable[[Any], None]) -> None:
+        """
+        Make a change that is among the orders already to every instance.
+        """
+        failures: list[Exception] = []
+        for slot in self._all():
+            instance = self._instance_in(slot)
+            if instance is None:
+                continue
+            try:
+                change(instance)
+            except (TypeError, ValueError) as error:
+                # It was changed by itself since this was tried: the others
+                # shall not miss it for that.
+                failures.append(error)
+                continue
+            with self._lock:
+                if slot.instance is instance:
+                    slot.changes += 1
+        if failures:
+            raise failures[0]
+
     def _make(self, key: Hashable) -> T:
         orders = self._orders
         made: Any = self._factory(key)
@@ -276,47 +327,44 @@ class Keyed(Instance, Generic[T]):
                 f" not {type(made).__name__}: {made!r}"
             )
             raise TypeError(msg)
-        slot = _Slot(key, _obeying(made, orders), self._shared(made))
-        kept: T = self._keep(slot)
+        _obey(made, orders)
+        while (kept := self._enter(key, made, orders)) is None:
+            before, orders = orders, self._orders
+            _obey(made, orders, before)
         if kept is made:
             # The container tells it of a fork.
             _fork.untrack(made)
-            while self._orders is not orders:
-                before, orders = orders, self._orders
-                _obey(slot, before, orders)
-            del slot
             self._trim()
-        return kept
+        instance: T = kept
+        return instance
 
-    def _shared(self, instance: Any) -> dict[str, Any]:
-        settings: dict[str, Any] = instance.settings()
-        if settings != self._usual:
-            self._usual = settings
-        return self._usual
+    def _enter(self, key: Hashable, made: Any, orders: _Orders) -> Any:
+        """
+        Put *made* in, unless there is one of its key; return the one there is.
 
-    def _keep(self, fresh: _Slot) -> Any:
+        Return None if there are other orders by now, or if the key was being
+        forgotten, and it is to be tried once more. Nobody sees an instance that
+        has not obeyed: later orders find it, and what somebody changes of it
+        alone comes after all earlier ones.
         """
-        Put *fresh* in, unless its key is there; return the instance kept.
-        """
-        key, instance = fresh.key, fresh.instance
-        while True:
-            slot = self._slots.setdefault(key, fresh)
-            if slot is fresh:
-                with self._lock:
-                    self._ring.append(fresh)
-                return instance
-            slot.used = True
-            held = slot.instance
-            if held is not None:
-                return held
-            with self._lock:
-                # Whoever was forgetting it is done now. What still lies there
-                # was left by an exception, or it is them we interrupted.
-                if slot.instance is None and self._slots.get(key) is slot:
-                    slot.settings = fresh.settings
-                    slot.used = True
-                    slot.instance = instance
-                    return instance
+        # Outside the lock, as it runs the key's code: an empty one at first.
+        fresh = _Slot(key)
+        slot = self._slots.setdefault(key, fresh)
+        with self._lock:
+            if slot.instance is not None:
+                slot.used = True
+                return slot.instance
+            if not slot.gone and self._orders is orders:
+                slot.changes = made._changes  # noqa: SLF001 -- ours
+                slot.instance = made
+                self._ring.append(slot)
+                return made
+            # No empty one is left behind. Who was forgetting it took it out,
+            # unless the key raised, or it is them we interrupted.
+            slot.gone = True
+            if self._slots.get(key) is slot:
+                del self._slots[key]
+            return None
 
     def _trim(self) -> None:
         """
@@ -348,7 +396,7 @@ class Keyed(Instance, Generic[T]):
         Return the slot to look at now, if the insertions so far pay for it.
         """
         ring = self._ring
-        while ring and ring[0].used is _GONE:
+        while ring and ring[0].gone:
             ring.popleft()
         if self._credit <= 0 or not ring:
             return None
@@ -367,13 +415,13 @@ class Keyed(Instance, Generic[T]):
         A look-up marks the slot and then reads the instance, without the lock.
         So: put down a mark of our own; see that nobody holds the slot or the
         instance; ask it whether it is idle, outside the lock; and if the mark
-        is still ours, nobody can have used it since. While that last question
+        is still ours, nobody can have got at it since. While that last question
         is answered, look-ups find no instance, and wait for the lock.
         """
         # Something nobody else can hold, and referred to as a slot is: once by
         # the dict, once by the ring. The comparison is right whatever an
         # interpreter counts.
-        probe = _Slot(None, object(), {})
+        probe = _Slot(None, object())
         doubles = (probe, probe)
         mark = object()
         with self._lock:
@@ -389,22 +437,21 @@ class Keyed(Instance, Generic[T]):
         if not _idle(slot):
             return True
         with self._lock:
-            if slot.used is mark and _unheld(slot, probe):
+            if slot.used is mark:
                 # Dies after the lock is released: it may have a finaliser.
                 forgotten = slot.instance
                 # Nothing is called from here on; keys of built-in types even
                 # leave the dict without a call.
                 slot.instance = None
                 if slot.used is mark:
-                    slot.used = _GONE
+                    slot.gone = True
                     self._fruitless = 0
-                    del self._slots[slot.key]
-                    if slot.instance is not None:
-                        # The key's __hash__ asked for it meanwhile.
-                        slot.used = True
-                        self._slots[slot.key] = slot
-                    elif self._ring and self._ring[-1] is slot:
+                    if self._ring and self._ring[-1] is slot:
                         self._ring.pop()
+                    out = self._slots.pop(slot.key, slot)
+                    if out is not slot:
+                        # The key's __hash__ asked for it meanwhile.
+                        self._slots[slot.key] = out
                 else:  # pragma: no cover -- looked up without the GIL
                     slot.instance = forgotten
         del doubles
@@ -419,15 +466,19 @@ class Keyed(Instance, Generic[T]):
         with self._lock:
             changes = () if forget else self._orders.changes
             self._orders = self._orders._replace(changes=changes, pattern=pattern)
-        for slot in self._all():
-            _configure_like(slot, pattern, forget=forget)
+        self._change_all(
+            lambda one: one._configure_like(pattern, forget=forget)  # noqa: SLF001 -- ours
+        )
 
     def _check_like(self, pattern: Any) -> None:
         """
         Raise what ``_configure_like`` would raise.
         """
         # What was changed for all may be in none that is there.
-        trial = _obeying(self._pattern(), self._orders) if self._pattern else pattern
+        trial = pattern
+        if self._pattern is not None:
+            trial = self._pattern()
+            _obey(trial, self._orders)
         for instance in (trial, *self._instances()):
             instance._check_like(pattern)  # noqa: SLF001 -- ours
 
@@ -443,23 +494,22 @@ class Keyed(Instance, Generic[T]):
 
 class _Slot:
     """
-    Hold the instance of one key; None once it is forgotten.
+    Hold the instance of one key; None before it is made, and once it is forgotten.
     """
 
-    __slots__ = ("instance", "key", "settings", "used")
+    __slots__ = ("changes", "gone", "instance", "key", "used")
 
-    def __init__(self, key: Any, instance: Any, settings: dict[str, Any]) -> None:
+    def __init__(self, key: Any, instance: Any = None) -> None:
         self.key = key
         self.instance = instance
-        #: What a new instance would have: with others it is not forgotten.
-        self.settings = settings
+        #: How often its settings were changed with all others: if others did,
+        #: too, a new one would have other settings, and it is not forgotten.
+        self.changes = 0
         #: True: looked up since anybody cared. Else None, or the mark of who
         #: wants to forget it.
         self.used: object = None
-
-
-#: The mark of a slot whose instance is forgotten.
-_GONE = object()
+        #: Whether it is forgotten, or about to be for certain.
+        self.gone = False
 
 
 class _Orders(NamedTuple):
@@ -467,17 +517,20 @@ class _Orders(NamedTuple):
     Say what was done to all instances, and is to be done to new ones.
     """
 
-    changes: tuple[dict[str, Any], ...]
-    closed: str | None
+    #: Settings changed at run time, with as few calls as that takes.
+    changes: tuple[dict[str, Any], ...] = ()
+    closed: str | None = None
     #: Has the settings that lie below the changes; None: those it was made with.
     pattern: Any = None
 
     def and_change(self, change: dict[str, Any]) -> _Orders:
         """
-        Add *change*; earlier ones that it covers entirely are superseded.
+        Add *change*.
         """
-        kept = (old for old in self.changes if not old.keys() <= change.keys())
-        return self._replace(changes=(*kept, change))
+        return self._replace(changes=in_one(self.changes, change))
+
+
+_NO_ORDERS = _Orders()
 
 
 class _Silent(Outbox):
@@ -498,18 +551,22 @@ class _Silent(Outbox):
 _SILENT = _Silent()
 
 
-def _obeying(instance: Any, orders: _Orders) -> Any:
+def _obey(instance: Any, orders: _Orders, before: _Orders = _NO_ORDERS) -> None:
     """
-    Do to a new *instance* what was done to all, without a word; return it.
+    Do to a new *instance*, which only we know, what was done to all others.
+
+    It did what was in the orders *before*, if any. Not a word is said.
     """
-    if orders == _NO_ORDERS:
-        return instance
+    if orders is before:
+        return
     outbox = instance._outbox  # noqa: SLF001 -- ours
-    fresh = instance._idle()  # noqa: SLF001 -- ours
     instance._outbox = _SILENT  # noqa: SLF001 -- ours
     try:
+        if before.closed is not None:
+            instance.reopen()
+        fresh = instance._idle()  # noqa: SLF001 -- ours
         if orders.pattern is not None:
-            instance._configure_like(orders.pattern)  # noqa: SLF001 -- ours
+            instance._configure_like(orders.pattern, forget=True)  # noqa: SLF001 -- ours
         for change in orders.changes:
             instance.reconfigure(**change)
         if fresh:
@@ -519,56 +576,6 @@ def _obeying(instance: Any, orders: _Orders) -> Any:
             instance.close(orders.closed)
     finally:
         instance._outbox = outbox  # noqa: SLF001 -- ours
-    return instance
-
-
-_NO_ORDERS = _Orders((), None)
-
-
-def _obey(slot: _Slot, before: _Orders, orders: _Orders) -> None:
-    """
-    Do to an instance that is in use already what was done to all meanwhile.
-    """
-    if orders.pattern is not before.pattern:
-        forget = len(orders.changes) < len(before.changes)
-        _configure_like(slot, orders.pattern, forget=forget)
-    _reconfigure(slot, orders.changes)
-    instance = slot.instance
-    if orders.closed is not None:
-        instance.close(orders.closed)
-    elif hasattr(instance, "reopen"):
-        instance.reopen()
-
-
-def _reconfigure(slot: _Slot, changes: tuple[dict[str, Any], ...]) -> None:
-    """
-    Make all *changes* to the instance of *slot*.
-    """
-
-    def change(instance: Any) -> None:
-        for one in changes:
-            instance.reconfigure(**one)
-
-    _change(slot, change)
-
-
-def _configure_like(slot: _Slot, pattern: Any, *, forget: bool) -> None:
-    """
-    Change what lies below run time in the instance of *slot*.
-    """
-    _change(slot, lambda one: one._configure_like(pattern, forget=forget))  # noqa: SLF001 -- ours
-
-
-def _change(slot: _Slot, change: Callable[[Any], None]) -> None:
-    """
-    Change the instance, and what a new one would have.
-    """
-    instance = slot.instance
-    if instance is not None:
-        alike = instance.settings() == slot.settings
-        change(instance)
-        if alike:
-            slot.settings = instance.settings()
 
 
 def _unheld(slot: _Slot, probe: _Slot) -> bool:
@@ -590,7 +597,7 @@ def _idle(slot: _Slot) -> bool:
         instance is not None
         and instance._idle()  # noqa: SLF001 -- ours
         # One that was changed by itself would come back unchanged.
-        and instance.settings() == slot.settings
+        and instance._changes == slot.changes  # noqa: SLF001 -- ours
     )
 
 

@@ -395,6 +395,12 @@ class RateLimiter(Turnstile):
         )
         return f"<RateLimiter{name}: {shown}>"
 
+    def _twin(self) -> RateLimiter:
+        """
+        Return another with these settings, which nobody else knows.
+        """
+        return RateLimiter(**self.settings())
+
     def _configure_like(self, pattern: RateLimiter, *, forget: bool = False) -> None:
         """
         Go on with the settings of *pattern*, but for those changed at run time.
@@ -432,6 +438,8 @@ class RateLimiter(Turnstile):
             budget = self._queue.budget
             old = rates_of(budget)
             rates = plan(old)
+            # Before: an exception may come right after.
+            self._changes += 1
             if rates == old or self._queue.reconfigure(
                 now, budget_of(rates), expected=budget
             ):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: What is wrong with giving both.
 NOT_BOTH: Final = "rates is given instead of calls_per_second and burst, not with them"
 
+_OF_ONE_RATE: Final = frozenset({"calls_per_second", "burst"})
+
 _MOST_RATES: Final = 16
 
 #: What a limiter has that is told nothing.
@@ -61,6 +63,27 @@ def next_rates(
     return (Rate(limit, per=per, burst=burst, counts=rate.counts),)
 
 
+def in_one(
+    changes: tuple[dict[str, Any], ...], change: dict[str, Any]
+) -> tuple[dict[str, Any], ...]:
+    """
+    Return what to reconfigure with instead of all *changes* and then *change*.
+
+    That is as few calls as it takes: some settings are only right together.
+    """
+    *earlier, last = changes or ({},)
+    if "rates" in change:
+        # They displace what pace and burst there were.
+        others = {name: value for one in changes for name, value in one.items()}
+        for name in _OF_ONE_RATE:
+            others.pop(name, None)
+        return ({**others, **change},)
+    if "rates" in last and not _OF_ONE_RATE.isdisjoint(change):
+        # Refused in one call.
+        return (last, change)
+    return (*earlier, {**last, **change})
+
+
 def rates_over(
     below: tuple[Rate, ...], now: tuple[Rate, ...], own: frozenset[str]
 ) -> tuple[Rate, ...]:
@@ -72,7 +95,7 @@ def rates_over(
     """
     if "rates" in own:
         return now
-    if own.isdisjoint({"calls_per_second", "burst"}):
+    if own.isdisjoint(_OF_ONE_RATE):
         return below
     lower, *others = below
     upper = now[0]

@@ -459,6 +459,7 @@ class TripUnit(Instance):
                 return False
             self._settings = after
             self._own = own
+            self._changes += 1
             self._judge = judge
             self._policy = policy
             self._circuit = adapted
