@@ -8,4 +8,4 @@ import os
 
 
 #: ``DEPTH=20 pytest tests/models tests/interleavings`` looks twenty times as long.
-DEPTH = int(os.environ.get("DEPTH", "1"))
+DEPTH = float(os.environ.get("DEPTH", "1"))

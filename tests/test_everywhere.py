@@ -24,7 +24,7 @@ def ran(*parts, folder=".venv"):
         "3.14t",
         "3.14.7",
         folder,
-        [everywhere.Part((), output, status) for output, status in parts],
+        [everywhere.Part((), None, output, status) for output, status in parts],
     )
 
 
@@ -88,7 +88,30 @@ class TestHalves:
         """
         If the tests run in halves, what one names, the other ignores.
         """
-        first, second = everywhere.HALVES
+        first, second = everywhere.parts_of((), is_first=True)
 
-        assert ("tests", *(f"--ignore={one}" for one in first)) == second
-        assert all((TOOL.parents[1] / one).exists() for one in first)
+        ignored = tuple(f"--ignore={one}" for one in first.arguments)
+        assert ("tests", *ignored) == second.arguments
+        assert all((TOOL.parents[1] / one).exists() for one in first.arguments)
+        assert [None, None] == [first.depth, second.depth]
+
+    def test_others_leave_out_what_is_said(self):
+        """
+        If another Python runs them, what is about the repository is left out, and
+        nothing else; schedules are fewer.
+        """
+        first, second = everywhere.parts_of((), is_first=False)
+
+        out = {one.removeprefix("--ignore=") for one in second.arguments[1:]}
+        assert {*first.arguments, *everywhere.ONCE} == out
+        assert all((TOOL.parents[1] / one).exists() for one in out)
+        assert ["0.25", "0.25"] == [first.depth, second.depth]
+
+    def test_what_is_asked_for_runs_as_a_whole(self):
+        """
+        If there are arguments, every Python runs just that.
+        """
+        for is_first in (True, False):
+            assert [everywhere.Part(("-k", "breaker"))] == everywhere.parts_of(
+                ("-k", "breaker"), is_first=is_first
+            )

@@ -4,8 +4,10 @@ Run the tests on the default Python and on every other one that is found.
     test_everywhere.py PYTHON [pytest arguments]
 
 In two halves each, unless there are arguments, as many at a time as there are
-processors. What comes first is shown as it comes, the rest once it is done. Ends
-with a line for each, and names those it knows of but did not find.
+processors. All but the first leave out what is about this repository rather than
+about a Python, and try a quarter of the schedules and stories. What comes first is
+shown as it comes, the rest once it is done. Ends with a line for each, and names
+those it knows of but did not find.
 """
 
 from __future__ import annotations
@@ -36,12 +38,27 @@ free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 print(f"3.{sys.version_info.minor}{free}", platform.python_version())
 """
 
-#: Two halves that take about as long, so that no processor waits for another.
-SLOW = ("tests/docs", "tests/interleavings", "tests/test_demo.py")
-HALVES = (
-    SLOW,
-    ("tests", *(f"--ignore={one}" for one in SLOW)),
+#: What is about this repository, the same for every Python.
+ONCE = (
+    "tests/docs",
+    "tests/test_breakages.py",
+    "tests/test_everywhere.py",
+    "tests/test_mutants.py",
+    "tests/test_prove.py",
 )
+
+#: One half on the first Python, and on each other; the second is all the rest. They
+#: take about as long, so that no processor waits for another.
+SLOW = ("tests/docs", "tests/interleavings", "tests/test_demo.py")
+SLOW_ELSEWHERE = (
+    "tests/http",
+    "tests/interleavings",
+    "tests/test_demo.py",
+    "tests/testing",
+)
+
+#: How deep the others look, unless it is said: see tests/depth.py.
+SHALLOW = "0.25"
 
 #: What pytest says at the end, and what tests/conftest.py adds.
 OUTCOME = re.compile(r"^=* ?(\d+ (?:passed|failed|error|skipped|deselected).*)$")
@@ -57,6 +74,7 @@ class Part:
     """
 
     arguments: tuple[str, ...]
+    depth: str | None = None
     output: str = ""
     status: int | None = None
 
@@ -66,8 +84,12 @@ class Part:
         """
         command = [f"{folder}/bin/python", "-m", "pytest", "-q", *self.arguments]
         chunks: list[bytes] = []
+        environment = dict(os.environ)
+        if self.depth is not None:
+            environment.setdefault("DEPTH", self.depth)
         with subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -130,6 +152,17 @@ class Run:
         return ", ".join([*said, *dict.fromkeys(others)])
 
 
+def parts_of(arguments: tuple[str, ...], *, is_first: bool) -> list[Part]:
+    """
+    Return what to run on one of them.
+    """
+    if arguments:
+        return [Part(arguments)]
+    slow, left_out = (SLOW, ()) if is_first else (SLOW_ELSEWHERE, ONCE)
+    rest = ("tests", *(f"--ignore={one}" for one in (*slow, *left_out)))
+    return [Part(half, None if is_first else SHALLOW) for half in (slow, rest)]
+
+
 def show(text: str) -> None:
     """
     Print *text* at once.
@@ -176,7 +209,7 @@ def main(python: str, *arguments: str) -> int:
     runs = [first, *others(first.name)]
     for run in runs:
         if run.folder:
-            run.parts = [Part(part) for part in ([arguments] if arguments else HALVES)]
+            run.parts = parts_of(arguments, is_first=run is first)
     jobs = [(run, part) for run in runs for part in run.parts]
     pool = ThreadPoolExecutor(os.cpu_count())
     try:

@@ -34,7 +34,7 @@ def explored(request):
         coverage = explore(
             scenario,
             every_step=every_step,
-            limit=10_000 if limit is None else limit * DEPTH,
+            limit=10_000 if limit is None else int(limit * DEPTH),
             preemptions=preemptions,
         )
         coverage.name = f"{request.node.name}: {coverage.name}"

@@ -55,7 +55,7 @@ class TestMaking:
 
             return Race([lambda: keyed["k"], change], check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
         explored(race, every_step=False)
 
     def test_closed_alone_after_all_were_changed(self, explored):
@@ -81,7 +81,7 @@ class TestMaking:
 
             return Race([lambda: keyed["k"], close], check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
         explored(race, every_step=False)
 
     def test_closed_and_reopened(self, explored):
@@ -103,7 +103,7 @@ class TestMaking:
 
             return Race([lambda: keyed["k"], close], check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
         explored(race, every_step=False)
 
     def test_closed(self, explored):
@@ -121,7 +121,7 @@ class TestMaking:
 
             return Race([lambda: keyed["k"], lambda: keyed.close("all")], check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
 
     def test_two_changes(self, explored):
         """
@@ -144,7 +144,7 @@ class TestMaking:
                 check,
             )
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
 
     def test_two_makers(self, explored):
         """
@@ -160,7 +160,7 @@ class TestMaking:
 
             return Race([lambda: keyed["k"]] * 2, check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
 
     def test_two_makers_and_a_change(self, explored):
         """
@@ -277,7 +277,7 @@ class TestForgetting:
 
             return Race([lambda: keyed["b"], lambda: keyed.get("a")], check)
 
-        explored(race, limit=500)
+        explored(race, limit=300)
         explored(race, every_step=False)
 
     def test_one_that_stays_is_seen_all_the_time(self, explored):
@@ -319,7 +319,7 @@ class TestForgetting:
 
             return Race([lambda: keyed["b"] and None, lambda: keyed.pause(60)], check)
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
 
     def test_all_are_changed(self, explored):
         """
@@ -363,7 +363,7 @@ class TestForgetting:
                 check,
             )
 
-        explored(race, preemptions=1, limit=500)
+        explored(race, preemptions=1, limit=300)
         explored(race, every_step=False, limit=100)
 
     def test_two_forget(self, explored):

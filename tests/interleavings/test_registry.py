@@ -51,7 +51,7 @@ class TestLookUp:
                 tolerates=(ConfigurationError,),
             )
 
-        explored(race, preemptions=1)
+        explored(race, preemptions=1, limit=300)
 
     def test_keys(self, explored):
         """

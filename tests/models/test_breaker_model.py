@@ -400,7 +400,7 @@ class Probed(Beside):
         self.cool_down(0)
 
 
-STORIES = settings(max_examples=120 * DEPTH, stateful_step_count=30, deadline=None)
+STORIES = settings(max_examples=int(120 * DEPTH), stateful_step_count=30, deadline=None)
 
 TestBeside = Beside.TestCase
 TestBeside.settings = STORIES

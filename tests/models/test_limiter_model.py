@@ -245,7 +245,7 @@ class Beside(RuleBasedStateMachine):
 
 TestBeside = Beside.TestCase
 TestBeside.settings = settings(
-    max_examples=200 * DEPTH,
+    max_examples=int(200 * DEPTH),
     stateful_step_count=30,
     deadline=None,
     # One story, and soon: explaining several takes minutes.
