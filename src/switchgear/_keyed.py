@@ -313,8 +313,7 @@ class Keyed(Instance, Generic[T]):
                 failures.append(error)
                 continue
             with self._lock:
-                if slot.instance is instance:
-                    slot.changes += 1
+                slot.changes += 1
         if failures:
             raise failures[0]
 
