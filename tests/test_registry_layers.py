@@ -780,19 +780,6 @@ class TestTemplates:
         assert {3} == {limiter.settings()["burst"] for limiter in kept}
         assert len(built) < 10
 
-    def test_a_container_without_a_pattern(self):
-        """
-        If a container was made by hand, it follows another's settings too.
-        """
-        keyed = Keyed(lambda _: RateLimiter(burst=2))
-        keyed["k"].reconfigure(max_waiters=1)
-        pattern = RateLimiter(burst=4)
-
-        keyed._check_like(pattern)
-        keyed._configure_like(pattern, forget=False)
-
-        assert 4 == keyed["k"].settings()["burst"] == keyed["new"].settings()["burst"]
-
 
 class TestClose:
     def test_a_table_that_makes_no_sense_is_nothing_to_close(self, names):

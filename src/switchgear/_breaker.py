@@ -332,7 +332,7 @@ class CircuitBreaker(TripUnit):
             for name, value in given.items()
             if not isinstance(value, Unchanged)
         }
-        self._change(lambda own: (wanted, own | wanted.keys()))
+        self._reconfigure(alone=True, **wanted)
 
     def settings(self) -> dict[str, Any]:
         """

@@ -144,11 +144,12 @@ class Entry:
         """
         Let nothing that was made under this name travel by it any more.
         """
-        things = self.things()
+        for thing in self.things():
+            thing._home = None  # noqa: SLF001 -- ours
+        # After the template: what it makes from now on has no home.
         if self.template is not None:
-            things += self.template._instances()  # noqa: SLF001 -- ours
-        for thing in things:
-            thing._home = None  # noqa: SLF001 -- as above
+            for thing in self.template._instances():  # noqa: SLF001 -- ours
+                thing._home = None  # noqa: SLF001 -- ours
 
     def empty_cells(self) -> None:
         """

@@ -26,7 +26,7 @@ class Instance:
 
     __slots__ = (
         "__weakref__",
-        "_changes",
+        "_alone",
         "_home",
         "_lock",
         "_name",
@@ -41,8 +41,9 @@ class Instance:
         self._outbox = Outbox()
         #: The settings changed at run time: what lies below leaves them alone.
         self._own: frozenset[str] = frozenset()
-        #: How often settings were changed, or might have been.
-        self._changes = 0
+        #: Whether somebody changed the settings of this one by itself: then
+        #: another that is made like the others would not be like this one.
+        self._alone = False
         #: How to find this instance in another process; the registry knows.
         self._home: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
         _fork.track(self)

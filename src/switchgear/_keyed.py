@@ -17,12 +17,12 @@ from switchgear._limiter_settings import checked_rates, in_one
 from switchgear._listeners import Outbox
 from switchgear._unchanged import UNCHANGED
 from switchgear._validate import seconds as checked_seconds
-from switchgear._validate import whole
+from switchgear._validate import text, whole
 from switchgear.events import KeysExceeded
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from switchgear.events import Event
 
@@ -48,10 +48,12 @@ class Keyed(Instance, Generic[T]):
     asked for first. Different keys never wait for each other. Beyond
     *max_keys*, instances that have not been looked up lately are forgotten, but
     only when that changes nothing (a full bucket nobody waits on; a closed
-    circuit without failures) and nobody holds them: no debt or open circuit is
-    ever forgiven, no instance somebody still uses is ever doubled. If nothing
-    may be forgotten, it grows, and says so once
-    (:class:`switchgear.events.KeysExceeded`).
+    circuit without failures) and nobody holds them or listens to them: no debt
+    or open circuit is ever forgiven, no instance somebody still uses is ever
+    doubled. One that was changed by itself, with ``reconfigure`` or ``close``,
+    is kept. If nothing may be forgotten, it grows, and says so once
+    (:class:`switchgear.events.KeysExceeded`). A key that is new pays for looking
+    at others, at some eight for each that came before it, all at once if need be.
 
     ``key in limiters`` says whether there is an instance now, ``len()`` how
     many there are, and iteration goes over the keys there were when it began.
@@ -170,10 +172,11 @@ class Keyed(Instance, Generic[T]):
         Change the settings of all instances, those made later included.
 
         Takes what ``reconfigure`` of the instances takes, and raises what it
-        raises for any of them; then nothing is changed. (While there is no
-        instance yet, bad values are only found when the first is made.) Of
-        several such changes at the same moment, one instance may keep this,
-        another that.
+        raises for any of them; then nothing is changed. What does not go with
+        the settings that *factory* gives to a later key is found when that key
+        is asked for; what goes with no instance at all, if there is none yet,
+        likewise. Of several such changes at the same moment, one instance may
+        keep this, another that.
         """
         given = {
             # It may be anything iterable, and is needed more than once.
@@ -181,11 +184,12 @@ class Keyed(Instance, Generic[T]):
             for name, value in changes.items()
             if value is not UNCHANGED
         }
-        self._check_change(given)
-        with self._lock:
-            self._orders = self._orders.and_change(given)
+        self._order(lambda orders: self._checked(orders, given))
         # After storing: an instance made meanwhile sees it, or is seen here.
-        self._change_all(lambda instance: instance.reconfigure(**given))
+        _each(
+            self._instances(),
+            lambda instance: instance._reconfigure(alone=False, **given),  # noqa: SLF001 -- ours
+        )
 
     def pause(self, seconds: float) -> None:
         """
@@ -198,20 +202,20 @@ class Keyed(Instance, Generic[T]):
             ValueError: If *seconds* is negative or out of range.
         """
         checked_seconds("seconds", seconds)
-        for limiter in self._limiters("pause"):
-            limiter.pause(seconds)
+        _each(self._limiters("pause"), lambda limiter: limiter.pause(seconds))
 
     def close(self, reason: str = "") -> None:
         """
         Close every limiter, those made later included.
 
+        Closing and reopening at the same moment, what was asked for last holds.
+
         Raises:
-            TypeError: If it holds breakers.
+            TypeError: If it holds breakers, or *reason* is not a string. (While
+                there is no instance yet, breakers made later simply stay open
+                to calls.)
         """
-        self._limiters("close")
-        self._order_closed(reason)
-        for limiter in self._limiters("close"):
-            limiter.close(reason)
+        self._open_or_close("close", text("reason", reason))
 
     def reopen(self) -> None:
         """
@@ -220,17 +224,13 @@ class Keyed(Instance, Generic[T]):
         Raises:
             TypeError: If it holds breakers.
         """
-        self._limiters("reopen")
-        self._order_closed(None)
-        for limiter in self._limiters("reopen"):
-            limiter.reopen()
+        self._open_or_close("reopen", None)
 
     def reset(self) -> None:
         """
         Bring the state of every instance back to fresh; settings stay.
         """
-        for instance in self._instances():
-            instance.reset()
+        _each(self._instances(), lambda instance: instance.reset())
 
     def __repr__(self) -> str:
         title = "" if self._name is None else f" {self._name!r}"
@@ -271,51 +271,71 @@ class Keyed(Instance, Generic[T]):
 
     def _limiters(self, verb: str) -> list[Any]:
         limiters = self._instances()
-        for instance in limiters:
+        samples = [] if self._pattern is None else [self._pattern()]
+        for instance in (*samples, *limiters):
             if not hasattr(instance, verb):
                 msg = f"{verb} is for limiters, not for {type(instance).__name__}"
                 raise TypeError(msg)
         return limiters
 
-    def _order_closed(self, reason: str | None) -> None:
-        with self._lock:
-            self._orders = self._orders._replace(closed=reason)
+    def _open_or_close(self, verb: str, reason: str | None) -> None:
+        self._limiters(verb)
+        self._order(lambda orders: orders._replace(closed=reason))
 
-    def _check_change(self, change: dict[str, Any]) -> None:
+        def follow(limiter: Any) -> None:
+            # Others may say otherwise at this moment, or a signal handler amid
+            # ours: whoever is the last to see to one does what was said last.
+            while True:
+                closed = self._orders.closed
+                _open_or_close(limiter, closed)
+                if self._orders.closed is closed:
+                    return
+
+        _each(self._instances(), follow)
+
+    def _order(self, plan: Callable[[_Orders], _Orders]) -> None:
         """
-        Raise what *change* raises, of any instance, or of those made later.
+        Replace the orders as *plan* says of those before.
+
+        Called without the lock, and again if others came first.
         """
-        order = _NO_ORDERS.and_change(change)
+        while True:
+            before = self._orders
+            after = plan(before)
+            with self._lock:
+                # Nothing is called here: no signal handler comes between.
+                if self._orders is before:
+                    self._orders = after
+                    return
+
+    def _checked(self, orders: _Orders, change: dict[str, Any]) -> _Orders:
+        """
+        Add *change* to *orders*; raise what it raises of any instance.
+        """
         tried: list[dict[str, Any]] = []
         for instance in self._instances():
             settings = instance.settings()
             # Most have the same as the one before.
             if settings not in tried[-1:]:
                 tried.append(settings)
-                _obey(instance._twin(), order)  # noqa: SLF001 -- ours
-        if self._pattern is not None:
-            _obey(self._pattern(), self._orders.and_change(change))
+                _silenced(instance._twin()).reconfigure(**change)  # noqa: SLF001 -- ours
+        if self._pattern is None:
+            return orders.and_change(change)
+        model = self._model(orders)
+        model.reconfigure(**change)
+        return orders._replace(model=model)
 
-    def _change_all(self, change: Callable[[Any], None]) -> None:
+    def _model(self, orders: _Orders) -> Any:
         """
-        Make a change that is among the orders already to every instance.
+        Return a new instance for no key, as the next one would be.
+
+        Only where there is a pattern.
         """
-        failures: list[Exception] = []
-        for slot in self._all():
-            instance = self._instance_in(slot)
-            if instance is None:
-                continue
-            try:
-                change(instance)
-            except (TypeError, ValueError) as error:
-                # It was changed by itself since this was tried: the others
-                # shall not miss it for that.
-                failures.append(error)
-                continue
-            with self._lock:
-                slot.changes += 1
-        if failures:
-            raise failures[0]
+        make: Any = self._pattern
+        model = _silenced(make())
+        if orders.model is not None:
+            model._configure_like(orders.model, forget=True)
+        return model
 
     def _make(self, key: Hashable) -> T:
         orders = self._orders
@@ -327,12 +347,12 @@ class Keyed(Instance, Generic[T]):
             )
             raise TypeError(msg)
         _obey(made, orders)
+        # The container tells it of a fork. Before it is seen: nobody holds it.
+        _fork.untrack(made)
         while (kept := self._enter(key, made, orders)) is None:
             before, orders = orders, self._orders
             _obey(made, orders, before)
         if kept is made:
-            # The container tells it of a fork.
-            _fork.untrack(made)
             self._trim()
         instance: T = kept
         return instance
@@ -349,21 +369,31 @@ class Keyed(Instance, Generic[T]):
         # Outside the lock, as it runs the key's code: an empty one at first.
         fresh = _Slot(key)
         slot = self._slots.setdefault(key, fresh)
+        try:
+            with self._lock:
+                if slot.instance is not None:
+                    slot.used = True
+                    return slot.instance
+                if not slot.gone and self._orders is orders:
+                    # What its factory changed would be changed again.
+                    made._alone = False  # noqa: SLF001 -- ours
+                    self._ring.append(slot)
+                    slot.instance = made
+                    return made
+                return None
+        finally:
+            if slot.instance is None:
+                self._drop(slot)
+
+    def _drop(self, slot: _Slot) -> None:
+        """
+        Leave no empty *slot* behind; whoever was to fill it takes another.
+        """
         with self._lock:
-            if slot.instance is not None:
-                slot.used = True
-                return slot.instance
-            if not slot.gone and self._orders is orders:
-                slot.changes = made._changes  # noqa: SLF001 -- ours
-                slot.instance = made
-                self._ring.append(slot)
-                return made
-            # No empty one is left behind. Who was forgetting it took it out,
-            # unless the key raised, or it is them we interrupted.
-            slot.gone = True
-            if self._slots.get(key) is slot:
-                del self._slots[key]
-            return None
+            if slot.instance is None:
+                slot.gone = True
+                if self._slots.get(slot.key) is slot:
+                    del self._slots[slot.key]
 
     def _trim(self) -> None:
         """
@@ -435,6 +465,18 @@ class Keyed(Instance, Generic[T]):
                 return True
         if not _idle(slot):
             return True
+        try:
+            self._forget(slot, mark)
+        except BaseException:
+            self._drop(slot)
+            raise
+        del doubles
+        return True
+
+    def _forget(self, slot: _Slot, mark: object) -> None:
+        """
+        Forget *slot*, which is idle, unless it was used since it was marked.
+        """
         with self._lock:
             if slot.used is mark:
                 # Dies after the lock is released: it may have a finaliser.
@@ -453,8 +495,6 @@ class Keyed(Instance, Generic[T]):
                         self._slots[slot.key] = out
                 else:  # pragma: no cover -- looked up without the GIL
                     slot.instance = forgotten
-        del doubles
-        return True
 
     def _configure_like(self, pattern: Any, *, forget: bool) -> None:
         """
@@ -462,24 +502,25 @@ class Keyed(Instance, Generic[T]):
 
         With *forget* those too. Instances made later do the same.
         """
-        with self._lock:
-            changes = () if forget else self._orders.changes
-            self._orders = self._orders._replace(changes=changes, pattern=pattern)
-        self._change_all(
-            lambda one: one._configure_like(pattern, forget=forget)  # noqa: SLF001 -- ours
-        )
+
+        def change(instance: Any) -> None:
+            instance._configure_like(pattern, forget=forget)  # noqa: SLF001 -- ours
+
+        def plan(orders: _Orders) -> _Orders:
+            model = self._model(orders)
+            change(model)
+            return orders._replace(model=model)
+
+        self._order(plan)
+        _each(self._instances(), change)
 
     def _check_like(self, pattern: Any) -> None:
         """
         Raise what ``_configure_like`` would raise.
         """
         # What was changed for all may be in none that is there.
-        trial = pattern
-        if self._pattern is not None:
-            trial = self._pattern()
-            _obey(trial, self._orders)
-        for instance in (trial, *self._instances()):
-            instance._check_like(pattern)  # noqa: SLF001 -- ours
+        for instance in (self._model(self._orders), *self._instances()):
+            instance._check_like(pattern)
 
     def _note_bypass(self) -> None:
         for instance in self._instances():
@@ -496,14 +537,11 @@ class _Slot:
     Hold the instance of one key; None before it is made, and once it is forgotten.
     """
 
-    __slots__ = ("changes", "gone", "instance", "key", "used")
+    __slots__ = ("gone", "instance", "key", "used")
 
     def __init__(self, key: Any, instance: Any = None) -> None:
         self.key = key
         self.instance = instance
-        #: How often its settings were changed with all others: if others did,
-        #: too, a new one would have other settings, and it is not forgotten.
-        self.changes = 0
         #: True: looked up since anybody cared. Else None, or the mark of who
         #: wants to forget it.
         self.used: object = None
@@ -518,9 +556,10 @@ class _Orders(NamedTuple):
 
     #: Settings changed at run time, with as few calls as that takes.
     changes: tuple[dict[str, Any], ...] = ()
+    #: Instead, if all are made alike: has the settings of all, and knows which
+    #: of them were changed. None: they are as they were made.
+    model: Any = None
     closed: str | None = None
-    #: Has the settings that lie below the changes; None: those it was made with.
-    pattern: Any = None
 
     def and_change(self, change: dict[str, Any]) -> _Orders:
         """
@@ -562,19 +601,55 @@ def _obey(instance: Any, orders: _Orders, before: _Orders = _NO_ORDERS) -> None:
     instance._outbox = _SILENT  # noqa: SLF001 -- ours
     try:
         if before.closed is not None:
-            instance.reopen()
+            _open_or_close(instance, None)
         fresh = instance._idle()  # noqa: SLF001 -- ours
-        if orders.pattern is not None:
-            instance._configure_like(orders.pattern, forget=True)  # noqa: SLF001 -- ours
+        if orders.model is not None:
+            instance._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
         for change in orders.changes:
             instance.reconfigure(**change)
         if fresh:
             # Not a changed instance, but a new one with other settings.
             instance.reset()
         if orders.closed is not None:
-            instance.close(orders.closed)
+            _open_or_close(instance, orders.closed)
     finally:
         instance._outbox = outbox  # noqa: SLF001 -- ours
+
+
+def _silenced(instance: Any) -> Any:
+    """
+    Return *instance*, which nobody else knows: nobody hears of it either.
+    """
+    instance._outbox = _SILENT  # noqa: SLF001 -- ours
+    return instance
+
+
+def _open_or_close(instance: Any, closed: str | None) -> None:
+    """
+    Close a limiter for that reason, or reopen it; breakers are left alone.
+    """
+    if hasattr(instance, "close"):
+        if closed is None:
+            instance.reopen()
+        else:
+            instance.close(closed)
+
+
+def _each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
+    """
+    Do it to all of them, whatever becomes of it, and raise what came first.
+
+    An interruption (Ctrl-C) before other errors: it is meant for the program.
+    """
+    errors: list[BaseException] = []
+    for instance in instances:
+        try:
+            act(instance)
+        except BaseException as error:  # noqa: BLE001 -- raised below
+            errors.append(error)
+    # Those that are no interruption last; else as they came.
+    for error in sorted(errors, key=lambda one: isinstance(one, Exception)):
+        raise error
 
 
 def _unheld(slot: _Slot, probe: _Slot) -> bool:
@@ -595,8 +670,8 @@ def _idle(slot: _Slot) -> bool:
     return (
         instance is not None
         and instance._idle()  # noqa: SLF001 -- ours
-        # One that was changed by itself would come back unchanged.
-        and instance._changes == slot.changes  # noqa: SLF001 -- ours
+        # Else it would come back unchanged.
+        and not instance._alone  # noqa: SLF001 -- ours
     )
 
 

@@ -331,6 +331,26 @@ class RateLimiter(Turnstile):
                 of its range, or if *calls_per_second* or *burst* is given for
                 a limiter with several rates. Nothing is changed then.
         """
+        self._reconfigure(
+            alone=True,
+            calls_per_second=calls_per_second,
+            burst=burst,
+            rates=rates,
+            max_waiters=max_waiters,
+        )
+
+    def _reconfigure(
+        self,
+        *,
+        alone: bool,
+        calls_per_second: float | Unchanged = UNCHANGED,
+        burst: int | Unchanged = UNCHANGED,
+        rates: Iterable[Rate] | Unchanged = UNCHANGED,
+        max_waiters: int | Unchanged | None = UNCHANGED,
+    ) -> None:
+        """
+        Do what :meth:`reconfigure` does; *alone*: to this one by itself.
+        """
         if max_waiters is not UNCHANGED:
             max_waiters = checked_max_waiters(max_waiters)
         if burst is not UNCHANGED:
@@ -354,6 +374,7 @@ class RateLimiter(Turnstile):
                 self._max_waiters
                 if isinstance(max_waiters, Unchanged)
                 else max_waiters,
+                alone=alone,
             )
             self._own |= own
 
@@ -405,17 +426,19 @@ class RateLimiter(Turnstile):
         """
         Go on with the settings of *pattern*, but for those changed at run time.
 
-        With *forget* those too. The pattern is new, and nobody else's.
+        With *forget* those too; what the pattern has of its own counts as
+        changed at run time then. The pattern is new, and nobody else's.
         """
 
         def act(now: int, _: list[Place]) -> None:
+            if forget:
+                self._own, self._alone = pattern._own, False
             own = frozenset() if forget else self._own
             self._adopt(
                 now,
                 lambda old: rates_over(pattern._rates, old, own),
                 self._max_waiters if "max_waiters" in own else pattern._max_waiters,
             )
-            self._own = own
 
         self._visit(act)
 
@@ -430,16 +453,20 @@ class RateLimiter(Turnstile):
         now: int,
         plan: Callable[[tuple[Rate, ...]], tuple[Rate, ...]],
         max_waiters: int | None,
+        *,
+        alone: bool = False,
     ) -> None:
         """
         Change the settings, rates as *plan* says of those before, and tell it.
+
+        *alone*: those of this one by itself.
         """
         while True:
             budget = self._queue.budget
             old = rates_of(budget)
             rates = plan(old)
             # Before: an exception may come right after.
-            self._changes += 1
+            self._alone |= alone
             if rates == old or self._queue.reconfigure(
                 now, budget_of(rates), expected=budget
             ):

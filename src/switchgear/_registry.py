@@ -691,7 +691,10 @@ class Registry:
         def make(key: Hashable) -> Any:
             made = self._built(entry, None, definition())
             made._name = f"{entry.name}[{shown_key(key)}]"
-            return self._at_home(made, entry, "one", key)
+            # Else the name was removed: who arrived by it would bring it back.
+            if template._home is not None:
+                self._at_home(made, entry, "one", key)
+            return made
 
         def pattern() -> Any:
             return build(entry.kind, None, definition())

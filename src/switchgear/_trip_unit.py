@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from switchgear._clock import Clock
     from switchgear.events import Event
 
+    _Plan = Callable[[frozenset[str]], tuple[dict[str, Any], frozenset[str]]]
+
 
 # Makes a named tuple in half the time that its own __new__ takes.
 _new: Final = tuple.__new__
@@ -386,16 +388,17 @@ class TripUnit(Instance):
         """
         Go on with the settings of *pattern*, but for those changed at run time.
 
-        With *forget* those too.
+        With *forget* those too; what the pattern has of its own counts as
+        changed at run time then.
         """
 
         def plan(own: frozenset[str]) -> tuple[dict[str, Any], frozenset[str]]:
-            if forget:
-                own = frozenset()
             below = pattern._settings.as_dict()
+            if forget:
+                return below, pattern._own
             return {name: below[name] for name in below if name not in own}, own
 
-        self._change(plan)
+        self._change(plan, alone=False if forget else None)
 
     def _check_like(self, pattern: TripUnit) -> None:
         """
@@ -406,22 +409,27 @@ class TripUnit(Instance):
         own = {name: getattr(self._settings, name) for name in self._own}
         replace(pattern._settings, **own)
 
-    def _change(
-        self, plan: Callable[[frozenset[str]], tuple[dict[str, Any], frozenset[str]]]
-    ) -> None:
+    def _reconfigure(self, *, alone: bool, **wanted: Any) -> None:
+        """
+        Change the settings *wanted* at run time; *alone*: of this one by itself.
+        """
+        self._change(
+            lambda own: (wanted, own | wanted.keys()), alone=True if alone else None
+        )
+
+    def _change(self, plan: _Plan, *, alone: bool | None) -> None:
         """
         Go on with other settings.
 
         *plan* is given the names of those changed at run time, and returns the
-        new settings, and the names of those that are then.
+        new settings, and the names of those that are then. *alone*: whether
+        this one was changed by itself then; None: if it was before.
         """
-        while not self._changed(plan):
+        while not self._changed(plan, alone=alone):
             pass
         self._outbox.deliver()
 
-    def _changed(
-        self, plan: Callable[[frozenset[str]], tuple[dict[str, Any], frozenset[str]]]
-    ) -> bool:
+    def _changed(self, plan: _Plan, *, alone: bool | None) -> bool:
         """
         Try to change what is planned; return False if others came first.
         """
@@ -459,7 +467,8 @@ class TripUnit(Instance):
                 return False
             self._settings = after
             self._own = own
-            self._changes += 1
+            if alone is not None:
+                self._alone = alone
             self._judge = judge
             self._policy = policy
             self._circuit = adapted
