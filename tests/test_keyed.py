@@ -12,12 +12,14 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupting import Stop, interrupted, stop
 
 from switchgear import (
     CircuitBreaker,
     Keyed,
     Rate,
     RateLimiter,
+    Registry,
     _fork,
     _keyed,
     _listeners,
@@ -399,6 +401,119 @@ class TestReconfigure:
         assert [5, 5, 5] == [limiters[key].snapshot().burst for key in "acd"]
         assert 2 == len(limiters["b"].settings()["rates"])
 
+    def test_an_interruption_is_raised_once_all_are_changed(self, limiters):
+        """
+        If a listener is interrupted while all are changed, the others are changed
+        as well before that goes on its way; other errors come after it.
+        """
+        limiters["a"], limiters["b"], limiters["c"]
+
+        def interfere(event):
+            limiters["b"].reconfigure(rates=[Rate(3), Rate(40)])
+
+        limiters["a"].subscribe(interfere, Reconfigured)
+        limiters["c"].subscribe(lambda event: stop(), Reconfigured)
+
+        with pytest.raises(Stop):
+            limiters.reconfigure(burst=5)
+
+        assert [5, 5, 5] == [limiters[key].snapshot().burst for key in "acd"]
+
+    def test_two_that_are_only_wrong_together(self, monkeypatch):
+        """
+        If, while one change is tried, another is made that it does not go with,
+        it is refused: later keys have the settings that all have.
+        """
+        names = Registry()
+        breakers = names.keyed_breaker(
+            "a", cooldown=10, cooldown_factor=2, max_cooldown=20
+        )
+        breakers["k"]
+        todo = [lambda: breakers.reconfigure(max_cooldown=12)]
+        twin = CircuitBreaker._twin
+
+        def meanwhile(breaker):
+            tried = twin(breaker)
+            while todo:
+                todo.pop()()
+            return tried
+
+        monkeypatch.setattr(CircuitBreaker, "_twin", meanwhile)
+
+        with pytest.raises(ValueError, match="max_cooldown"):
+            breakers.reconfigure(cooldown=15)
+
+        assert breakers["k"].settings() == breakers["new"].settings()
+        assert 12.0 == breakers["k"].settings()["max_cooldown"]
+        names.configure({"limiters": {"b": {"burst": 3}}})
+
+    def test_one_that_was_changed_alone_says_nothing_for_others(self):
+        """
+        If all there are could take a change, as they were changed alone, but new
+        ones could not, a template refuses it.
+        """
+        breakers = Registry().keyed_breaker(
+            "a", cooldown=10, cooldown_factor=2, max_cooldown=20
+        )
+        breakers["k"].reconfigure(max_cooldown=100)
+
+        with pytest.raises(ValueError, match="max_cooldown"):
+            breakers.reconfigure(cooldown=50)
+
+        assert 10.0 == breakers["k"].settings()["cooldown"]
+        assert 10.0 == breakers["new"].settings()["cooldown"]
+
+    @pytest.mark.parametrize("verb", ["reconfigure", "close"])
+    def test_reentered_nothing_that_was_ordered_is_lost(self, verb):
+        """
+        If a signal handler changes or closes all, wherever it comes in while all
+        are changed, that holds for all, those made later included.
+        """
+        order = {
+            "reconfigure": lambda keyed: keyed.reconfigure(burst=7),
+            "close": lambda keyed: keyed.close("bye"),
+        }[verb]
+        expected = {"reconfigure": (7, None), "close": (2, "bye")}[verb]
+        at, came_in = 1, True
+        while came_in:
+            keyed = Keyed(lambda key: RateLimiter(1, burst=2))
+            keyed["a"], keyed["b"]
+            came_in = interrupted(
+                lambda keyed=keyed: keyed.reconfigure(max_waiters=9),
+                at,
+                lambda keyed=keyed: order(keyed),
+            )
+            if came_in:
+                for key in "abc":
+                    seen = keyed[key].snapshot()
+                    assert expected == (seen.burst, seen.closed)
+                    assert 9 == keyed[key].settings()["max_waiters"]
+            at += 1
+
+        assert at > 50
+
+    @pytest.mark.parametrize(
+        ("verb", "other"), [("reopen", "close"), ("close", "reopen")]
+    )
+    def test_reentered_what_was_said_last_holds(self, verb, other):
+        """
+        If a signal handler closes all while they are reopened, or the other way
+        round, all end up alike, and so do those made later.
+        """
+        at, came_in, ends = 1, True, set()
+        while came_in:
+            keyed = Keyed(lambda key: RateLimiter(1, burst=2))
+            keyed["a"], keyed["b"]
+            getattr(keyed, other)()
+            came_in = interrupted(getattr(keyed, verb), at, getattr(keyed, other))
+            states = {keyed[key].snapshot().closed for key in "abc"}
+            assert 1 == len(states)
+            ends |= states
+            at += 1
+
+        assert {None, ""} == ends
+        assert at > 50
+
     def test_who_cannot_catch_up_leaves_nothing(self, clock):
         """
         If what all were changed to is wrong for a new one, its key is not there.
@@ -580,6 +695,54 @@ class TestPause:
         assert 0.0 == first.snapshot().paused_for
         assert first.snapshot().closed is None
 
+    @pytest.mark.parametrize("verb", ["pause", "close", "reopen"])
+    def test_a_template_knows_what_it_makes(self, verb):
+        """
+        If a template makes breakers, that is known before there is any.
+        """
+        breakers = Registry().keyed_breaker("a", threshold=3)
+
+        with pytest.raises(TypeError, match=f"{verb} is for limiters, not for Circ"):
+            getattr(breakers, verb)(*[9] * (verb == "pause"))
+
+        assert breakers["k"].try_acquire()
+
+    def test_breakers_that_come_later_cannot_be_closed(self, clock):
+        """
+        If an empty container is closed, breakers it makes later are as they are.
+        """
+        keyed = Keyed(lambda key: CircuitBreaker(clock=clock) if key else RateLimiter())
+        keyed.close("bye")
+
+        assert keyed["b"].try_acquire()
+        assert "bye" == keyed[""].snapshot().closed
+
+    @pytest.mark.parametrize("keys", ["", "a"])
+    def test_the_reason_is_looked_at_first(self, limiters, keys):
+        """
+        If the reason is no string, nothing is closed, now or later.
+        """
+        for key in keys:
+            limiters[key]
+
+        for wrong in (5, None):
+            with pytest.raises(TypeError, match="reason must be a string"):
+                limiters.close(wrong)
+
+        assert all(limiters[key].try_acquire() for key in "ab")
+
+    def test_all_are_closed_though_one_is_interrupted(self, limiters):
+        """
+        If a listener is interrupted while all are closed, all are.
+        """
+        made = [limiters[key] for key in "abc"]
+        made[0].subscribe(lambda event: stop())
+
+        with pytest.raises(Stop):
+            limiters.close("bye")
+
+        assert ["bye"] * 3 == [one.snapshot().closed for one in made]
+
     def test_close_holds_for_new_keys_until_reopened(self, limiters):
         """
         If it is closed, so are limiters made later; reopening opens all.
@@ -715,6 +878,41 @@ class TestEviction:
 
         assert 1 == limiters["a"].snapshot().burst
         assert "b" not in limiters
+
+    @pytest.mark.parametrize("kind", ["limiter", "breaker"])
+    def test_one_whose_changes_were_taken_back_may_go(self, kind):
+        """
+        If what was changed of one instance alone is forgotten, it may be, too.
+        """
+        names = Registry()
+        keyed = getattr(names, f"keyed_{kind}")("a", max_keys=1)
+        change = {"limiter": {"burst": 5}, "breaker": {"threshold": 9}}[kind]
+        keyed["k"].reconfigure(**change)
+        keyed["l"], keyed["m"]
+
+        assert "k" in keyed
+
+        names.forget_changes("a")
+        for key in range(5):
+            keyed[key]
+
+        assert "k" not in keyed
+
+    def test_what_its_factory_changed_is_no_change(self):
+        """
+        If the factory reconfigures what it makes, that is forgotten like others.
+        """
+
+        def make(key):
+            limiter = RateLimiter()
+            limiter.reconfigure(max_waiters=3)
+            return limiter
+
+        keyed = Keyed(make, max_keys=1)
+        for key in "abcd":
+            keyed[key]
+
+        assert "a" not in keyed
 
     @pytest.mark.parametrize(
         "change",
@@ -1089,6 +1287,28 @@ class TestEviction:
 
         assert new is not old
         assert new is limiters["a"]
+
+
+class TestInterruptions:
+    def test_interrupted_look_ups_leave_nothing_behind(self, clock):
+        """
+        If a look-up that makes one and forgets another is interrupted, wherever
+        that is, no key stays without an instance, and all of them can go.
+        """
+        at, came_in = 1, True
+        while came_in:
+            keyed = Keyed(lambda key: RateLimiter(clock=clock), max_keys=1)
+            for key in "abc":
+                keyed[key]
+            came_in = interrupted(lambda keyed=keyed: keyed["d"], at, stop)
+            assert all(key in keyed for key in list(keyed))
+            for key in range(9):
+                keyed[key]
+            assert 1 == len(keyed)
+            assert len(keyed._ring) < 5
+            at += 1
+
+        assert at > 50
 
 
 class TestLaws:

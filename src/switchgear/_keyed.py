@@ -334,7 +334,7 @@ class Keyed(Instance, Generic[T]):
         make: Any = self._pattern
         model = _silenced(make())
         if orders.model is not None:
-            model._configure_like(orders.model, forget=True)
+            model._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
         return model
 
     def _make(self, key: Hashable) -> T:
@@ -366,10 +366,10 @@ class Keyed(Instance, Generic[T]):
         has not obeyed: later orders find it, and what somebody changes of it
         alone comes after all earlier ones.
         """
-        # Outside the lock, as it runs the key's code: an empty one at first.
-        fresh = _Slot(key)
-        slot = self._slots.setdefault(key, fresh)
+        slot = fresh = _Slot(key)
         try:
+            # Outside the lock, as it runs the key's code: an empty one at first.
+            slot = self._slots.setdefault(key, fresh)
             with self._lock:
                 if slot.instance is not None:
                     slot.used = True
@@ -520,7 +520,7 @@ class Keyed(Instance, Generic[T]):
         """
         # What was changed for all may be in none that is there.
         for instance in (self._model(self._orders), *self._instances()):
-            instance._check_like(pattern)
+            instance._check_like(pattern)  # noqa: SLF001 -- ours
 
     def _note_bypass(self) -> None:
         for instance in self._instances():
@@ -648,8 +648,8 @@ def _each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
         except BaseException as error:  # noqa: BLE001 -- raised below
             errors.append(error)
     # Those that are no interruption last; else as they came.
-    for error in sorted(errors, key=lambda one: isinstance(one, Exception)):
-        raise error
+    for first in sorted(errors, key=lambda one: isinstance(one, Exception)):
+        raise first
 
 
 def _unheld(slot: _Slot, probe: _Slot) -> bool:
