@@ -31,6 +31,7 @@ from switchgear import (
     CountWindow,
     TimeWindow,
 )
+from switchgear._core import circuit
 from switchgear._core.outcomes import Judge, Outcome
 from switchgear.events import (
     CircuitClosed,
@@ -1129,6 +1130,30 @@ class TestInterruptions:
         clock.advance(10)
         return breaker
 
+    def test_reentered_by_a_change_of_settings(self, clock, monkeypatch):
+        """
+        If a signal handler changes settings while somebody sees that a cooldown
+        is over, the circuit is half-open after all, and says so.
+        """
+        breaker = CircuitBreaker(1, 10.0, clock=clock)
+        trip(breaker)
+        clock.advance(10)
+        events = []
+        breaker.subscribe(events.append, CircuitEvent)
+        due = circuit.due
+
+        def meanwhile(*args):
+            monkeypatch.setattr(circuit, "due", due)
+            step = due(*args)
+            breaker.reconfigure(threshold=2)
+            return step
+
+        monkeypatch.setattr(circuit, "due", meanwhile)
+
+        assert not breaker.is_open
+        assert HALF_OPEN is breaker.snapshot().state
+        assert [CircuitHalfOpened] == [type(event) for event in events]
+
     def test_interrupted_asking(self, clock):
         """
         If asking for a probe is interrupted, its slot is free, and at most one
@@ -1779,6 +1804,32 @@ class TestReconfigure:
         If somebody reads the signature, the default explains itself.
         """
         assert "<unchanged>" in str(CircuitBreaker.reconfigure.__kwdefaults__)
+
+    def test_reentered_by_another_change(self, make):
+        """
+        If a matcher, while it is compared, changes the settings itself, both
+        changes are made.
+        """
+        todo = []
+
+        class Matcher:
+            def __call__(self, error):
+                return True
+
+            def __eq__(self, other):
+                while todo:
+                    todo.pop()()
+                return self is other
+
+            __hash__ = None
+
+        breaker = make(failure_on=Matcher())
+        todo.append(lambda: breaker.reconfigure(cooldown=7))
+
+        breaker.reconfigure(failure_on=Matcher(), threshold=3)
+
+        assert 7.0 == breaker.settings()["cooldown"]
+        assert 3 == breaker.settings()["threshold"]
 
 
 class TestSnapshot:

@@ -1076,6 +1076,24 @@ class TestEviction:
 
         assert 0 == limiters["a"].snapshot().available
 
+    def test_one_that_others_look_at_as_well(self, clock):
+        """
+        If one is used while it is asked whether it is idle, and others come by
+        looking for room, it stays, and owes what it owed.
+        """
+        keyed = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
+
+        def hook():
+            assert keyed["a"].try_acquire()
+            for party in started(lambda: keyed["c"]):
+                party.join()
+
+        keyed["a"].hook = hook
+        keyed._slots["a"].used = None
+        keyed["b"]
+
+        assert 0 == keyed["a"].snapshot().available
+
     def test_two_threads_do_not_forget_one_twice(self, clock):
         """
         If a second thread forgets an instance while the first is asking it,
@@ -1180,6 +1198,40 @@ class TestEviction:
         assert 3 == len(limiters)
         assert [] == events
         assert held is limiters["held"]
+
+    @pytest.mark.parametrize("bound", [20, 30, 50])
+    def test_says_nothing_if_all_were_just_looked_up(self, clock, bound):
+        """
+        If all are looked up before each new one, some are forgotten yet, and it
+        says nothing.
+        """
+        keyed = Keyed(lambda key: RateLimiter(clock=clock), max_keys=bound)
+        events = []
+        keyed.subscribe(events.append, Event)
+        for key in range(bound):
+            keyed[key]
+        for number in range(6):
+            for key in list(keyed):
+                keyed[key]
+            keyed["new", number]
+
+        assert [] == events
+
+    @pytest.mark.parametrize(("busy", "bound"), [(95, 100), (38, 40)])
+    def test_says_nothing_if_few_may_be_forgotten(self, clock, busy, bound):
+        """
+        If nearly all are busy, the others are found, and it says nothing.
+        """
+        keyed = Keyed(lambda key: RateLimiter(clock=clock), max_keys=bound)
+        events = []
+        keyed.subscribe(events.append, KeysExceeded)
+        for number in range(busy):
+            keyed["busy", number].try_acquire()
+        for number in range(60):
+            keyed[number]
+
+        assert [] == events
+        assert len(keyed) < 1.25 * bound
 
     def test_an_event_nobody_wants_is_not_built(self, limiters, monkeypatch):
         """

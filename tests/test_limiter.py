@@ -28,6 +28,7 @@ from switchgear import (
     RateLimiter,
     RateLimitExceeded,
     RateSnapshot,
+    _fork,
 )
 from switchgear._core.queue import Place, Status
 from switchgear._unchanged import UNCHANGED
@@ -529,6 +530,17 @@ class TestPause:
         """
         with pytest.raises((TypeError, ValueError), match=r"^seconds must be "):
             limiter.pause(seconds)
+
+
+class TestAsked:
+    def test_nothing_was_asked_of_one_that_is_new(self):
+        """
+        If a limiter is paused as soon as its clock began, no server asked for it.
+        """
+        limiter = RateLimiter(1, clock=ManualClock())
+        limiter.pause(10)
+
+        assert 0.0 == limiter._still_asked()
 
 
 class TestReconfigure:
@@ -1196,6 +1208,24 @@ class TestDisabled:
 
         assert not limiter.try_acquire()
 
+    def test_one_that_is_being_made(self, monkeypatch):
+        """
+        If protection is disabled for a moment while a limiter is made, it works.
+        """
+        track = _fork.track
+
+        def meanwhile(made):
+            track(made)
+            if isinstance(made, RateLimiter):
+                with disabled():
+                    pass
+
+        monkeypatch.setattr(_fork, "track", meanwhile)
+        limiter = RateLimiter(1)
+
+        assert limiter.try_acquire()
+        assert not limiter.try_acquire()
+
     def test_the_short_way_is_closed(self):
         """
         If the machine's clock is used, nothing is charged either.
@@ -1562,6 +1592,24 @@ class TestGuarantees:
         """
         for _ in range(100):
             assert 1.0 == limiter.try_acquire().retry_after
+
+    def test_6_who_comes_late_mints_nothing(self):
+        """
+        If somebody reads a clock at its very start, and comes after others who
+        read it later, no time passes.
+        """
+        readings = [0]
+        clock = SimpleNamespace(monotonic_ns=lambda: readings[0])
+        limiter = RateLimiter(1, clock=clock)
+        limiter.try_acquire()
+        readings[0] = 1
+        limiter.snapshot()
+        late = iter([0, 1])
+        clock.monotonic_ns = lambda: next(late)
+        limiter.snapshot()
+        clock.monotonic_ns = lambda: SECOND - 1
+
+        assert 1e-9 == limiter.try_acquire().retry_after
 
     def test_6_a_stall_counts_once(self):
         """

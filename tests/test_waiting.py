@@ -557,6 +557,42 @@ class TestClocks:
 
         assert time.monotonic() - started > 0.079
 
+    def test_guarantee_6_a_nanosecond_passes_though_the_clock_stands(self):
+        """
+        If the clock stands still and a turn is a nanosecond away, a wait ends.
+        """
+        limiter = RateLimiter(1e9, clock=Stopped())
+        limiter.wait()
+
+        Party(limiter.wait).outcome()
+
+        assert 1e-9 == limiter.try_acquire().retry_after
+
+    def test_guarantee_6_who_is_woken_made_no_time(self, monkeypatch):
+        """
+        If a sleeper is woken while the clock stands still, no time has passed.
+        """
+        asleep = threading.Semaphore(0)
+        sleep = _waiting.ThreadWaiter.sleep
+
+        def told(waiter, nanoseconds):
+            asleep.release()
+            return sleep(waiter, nanoseconds)
+
+        monkeypatch.setattr(_waiting.ThreadWaiter, "sleep", told)
+        limiter = RateLimiter(0.001, clock=Stopped())
+        limiter.wait()
+        party = Party(limiter.wait)
+        assert asleep.acquire(timeout=PATIENCE)
+
+        limiter.reconfigure(calls_per_second=0.01)
+
+        assert asleep.acquire(timeout=PATIENCE)
+        assert 200.0 == limiter.try_acquire().retry_after
+        limiter.close("done")
+        with pytest.raises(RateLimitExceeded):
+            party.outcome()
+
     def test_guarantee_6_a_coarse_clock_mints_nothing(self):
         """
         If the clock moves in steps longer than a wait, what was slept between
