@@ -882,6 +882,19 @@ class TestPickle:
             with pytest.raises(ConfigurationError, match=r"2 \(unpickled\) is not 3"):
                 pickle.loads(data)
 
+    def test_a_key_of_a_template_that_was_removed(self, default):
+        """
+        If a template was removed, what it still makes has no name to travel by,
+        and does not bring that back.
+        """
+        keyed = default.keyed_limiter("gone", burst=2)
+        default.remove("gone")
+
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            pickle.dumps(keyed["new"])
+
+        assert "gone" not in default
+
     def test_what_has_no_name_there_refuses(self, names, default):
         """
         If something is named in another registry, or was removed, it refuses.

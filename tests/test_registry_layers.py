@@ -701,6 +701,53 @@ class TestTemplates:
         assert [(2, 2), (2, 2), (2, 2)] == shown()
         assert 1024 == keyed.max_keys
 
+    @pytest.mark.parametrize(
+        ("code", "changes", "loaded"),
+        [
+            (
+                {"calls_per_second": 5},
+                [{"calls_per_second": 7}],
+                {"rates": [{"limit": 9}, {"limit": 90, "per": 60}]},
+            ),
+            (
+                {"rates": [Rate(9)]},
+                [{"calls_per_second": 7, "burst": 3}],
+                {"rates": [{"limit": 9}, {"limit": 90, "per": 60}]},
+            ),
+            (
+                {"calls_per_second": 5},
+                [{"rates": [Rate(3, counts="calls")]}, {"calls_per_second": 9}],
+                {"burst": 7},
+            ),
+            (
+                {"burst": 5},
+                [{"burst": 3}],
+                {"rates": [{"limit": 9, "counts": "calls"}]},
+            ),
+            ({"burst": 5}, [{"burst": 3}, {"max_waiters": 4}], {"burst": 8}),
+        ],
+        ids=["pace", "both", "rates_then_pace", "unit", "waiters"],
+    )
+    def test_a_pace_over_several_rates(self, names, code, changes, loaded):
+        """
+        If settings were changed at run time, and others are loaded below them,
+        keys to come have the settings that all have, then and after another load.
+        """
+        keyed = names.keyed_limiter("a", **code)
+        old = keyed["old"]
+        for change in changes:
+            keyed.reconfigure(**change)
+
+        for tables in ({"a": loaded}, {"a": {"max_waiters": 8}}, {"b": {}}, {}):
+            names.configure({"limiters": tables})
+
+            assert old.settings() == keyed[str(tables)].settings()
+
+        names.forget_changes("a")
+
+        assert old.settings() == keyed["new"].settings()
+        assert old.settings() == names.limiter("a").settings()
+
     def test_idle_keys_are_forgotten_after_a_load_as_before(self, names):
         """
         If settings come from a file, idle keys are still forgotten.

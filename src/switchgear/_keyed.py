@@ -287,7 +287,7 @@ class Keyed(Instance, Generic[T]):
             # ours: whoever is the last to see to one does what was said last.
             while True:
                 closed = self._orders.closed
-                _open_or_close(limiter, closed)
+                _set_closed(limiter, closed)
                 if self._orders.closed is closed:
                     return
 
@@ -601,7 +601,7 @@ def _obey(instance: Any, orders: _Orders, before: _Orders = _NO_ORDERS) -> None:
     instance._outbox = _SILENT  # noqa: SLF001 -- ours
     try:
         if before.closed is not None:
-            _open_or_close(instance, None)
+            _set_closed(instance, None)
         fresh = instance._idle()  # noqa: SLF001 -- ours
         if orders.model is not None:
             instance._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
@@ -611,7 +611,7 @@ def _obey(instance: Any, orders: _Orders, before: _Orders = _NO_ORDERS) -> None:
             # Not a changed instance, but a new one with other settings.
             instance.reset()
         if orders.closed is not None:
-            _open_or_close(instance, orders.closed)
+            _set_closed(instance, orders.closed)
     finally:
         instance._outbox = outbox  # noqa: SLF001 -- ours
 
@@ -624,7 +624,7 @@ def _silenced(instance: Any) -> Any:
     return instance
 
 
-def _open_or_close(instance: Any, closed: str | None) -> None:
+def _set_closed(instance: Any, closed: str | None) -> None:
     """
     Close a limiter for that reason, or reopen it; breakers are left alone.
     """

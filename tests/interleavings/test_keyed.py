@@ -106,6 +106,79 @@ class TestMaking:
         explored(race, preemptions=1, limit=300)
         explored(race, every_step=False)
 
+    def test_closed_while_reopened(self, explored):
+        """
+        If one thread closes all while another reopens them, all end up alike, and
+        so do those that are made later.
+        """
+
+        def race():
+            keyed = limiters("a", "b")
+            keyed.close("before")
+
+            def check(outcomes):
+                states = {keyed[key].snapshot().closed for key in ("a", "b", "c")}
+                assert 1 == len(states)
+                assert states < {None, "all"}
+
+            return Race([lambda: keyed.close("all"), keyed.reopen], check)
+
+        explored(race, preemptions=1, limit=300)
+        explored(race, every_step=False)
+
+    def test_loaded(self, explored):
+        """
+        If other settings are loaded while one is made, below what was changed at
+        run time, it has the settings that all have.
+        """
+
+        def race():
+            names = Registry()
+            keyed = names.keyed_limiter("a", calls_per_second=5, burst=2)
+            keyed["old"]
+            keyed.reconfigure(burst=9)
+            tables = {"limiters": {"a": {"calls_per_second": 3, "burst": 4}}}
+
+            def check(outcomes):
+                expected = {"calls_per_second": 3.0, "burst": 9, "max_waiters": None}
+                assert [expected] * 3 == [
+                    keyed[key].settings() for key in ("old", "k", "new")
+                ]
+
+            return Race(
+                [lambda: keyed["k"] and None, lambda: names.configure(tables) and None],
+                check,
+            )
+
+        explored(race, limit=100)
+        explored(race, every_step=False, limit=100)
+
+    def test_reset(self, explored):
+        """
+        If all are reset while one is made and charged, none is over-full, and the
+        one is the one that is there.
+        """
+
+        def race():
+            keyed = limiters("a", burst=1)
+            keyed["a"].try_acquire()
+
+            def make():
+                one = keyed["k"]
+                one.try_acquire()
+                return one
+
+            def check(outcomes):
+                assert outcomes[0].value is keyed["k"]
+                assert 1 == keyed["a"].snapshot().available
+                assert keyed["k"].snapshot().available in {0, 1}
+                assert is_tidy(keyed)
+
+            return Race([make, keyed.reset], check)
+
+        explored(race, preemptions=1, limit=300)
+        explored(race, every_step=False)
+
     def test_closed(self, explored):
         """
         If all are closed while one is made, it is closed.
