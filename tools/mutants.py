@@ -447,7 +447,7 @@ class SecondTry:
         if not noticed:
             return noticed
         if self._is_red(mutant.file, source, "") is not False:
-            msg = f"{mutant.file}: the tests fail without any mutant"
+            msg = f"{mutant.file}: the tests fail, or hang, without any mutant"
             raise RuntimeError(msg)
         # Once more, lest it was a test that now and then fails for no reason.
         return self._is_red(mutant.file, changed, f"{mutant.key} again")
@@ -474,7 +474,8 @@ class SecondTry:
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     check=False,
-                    timeout=LIMIT,
+                    # Without a mutant they must come to an end.
+                    timeout=LIMIT if key else 10 * LIMIT,
                 )
             except subprocess.TimeoutExpired:
                 return None

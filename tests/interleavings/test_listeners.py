@@ -7,7 +7,7 @@ import pytest
 from explorer import Race
 from explorer.scheduler import wait_until
 
-from switchgear import CircuitBreaker, RateLimiter
+from switchgear import CircuitBreaker, Keyed, RateLimiter, Registry
 from switchgear._listeners import Outbox
 from switchgear._waiting import ThreadWaiter
 from switchgear.events import CircuitForced, Event, Reconfigured
@@ -47,6 +47,32 @@ def opened():
     return breaker
 
 
+def observing():
+    """
+    A breaker that only says that it would have opened.
+    """
+    breaker = fragile()
+    breaker.observe_only()
+    return breaker
+
+
+def crowded():
+    """
+    A container for one limiter, which is busy.
+    """
+    keyed = Keyed(lambda key: RateLimiter(1), max_keys=1)
+    keyed["busy"].try_acquire()
+    return keyed
+
+
+def crowd(keyed):
+    """
+    Ask for busy ones, until none can be forgotten.
+    """
+    for key in range(4):
+        keyed[key].try_acquire()
+
+
 def once_cooled_down(act):
     """
     Return what acts on a breaker whose cooldown is over.
@@ -59,7 +85,8 @@ def once_cooled_down(act):
     return sleep_and_act
 
 
-#: Everything of which there is an event: each is delivered in a place of its own.
+#: Everything of which there is an event that needs no event loop: each is delivered
+#: in a place of its own.
 ACTS = {
     "limiter-refuses": (taken, lambda limiter: limiter.try_acquire()),
     "limiter-lets-wait": (taken, lambda limiter: limiter.wait()),
@@ -74,6 +101,8 @@ ACTS = {
     "breaker-is-forced": (fragile, lambda breaker: breaker.force_open()),
     "breaker-is-reset": (opened, lambda breaker: breaker.reset()),
     "breaker-changes": (fragile, lambda breaker: breaker.reconfigure(threshold=2)),
+    "breaker-observes": (observing, lambda breaker: breaker.record_failure()),
+    "container-grows": (crowded, crowd),
 }
 
 
@@ -134,12 +163,55 @@ class TestDelivery:
                 # Under its lock, and under those of its subscriptions.
                 instance.snapshot()
                 instance.subscribe(told.append)()
+                if isinstance(instance, Keyed):
+                    instance["other"]
                 used.append(True)
 
             def check(outcomes):
                 assert told
 
             return Race([lambda: act(instance), use], check)
+
+        explored(race, preemptions=1, limit=40)
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda names: names.keyed_limiter("a").reconfigure(burst=3),
+            lambda names: names.keyed_limiter("a").close(),
+            lambda names: names.configure({"limiters": {"a": {"burst": 3}}}),
+            lambda names: names.close(),
+        ],
+        ids=["container-changes", "container-closes", "registry-loads", "all-close"],
+    )
+    def test_with_no_lock_of_others_held(self, explored, act):
+        """
+        If a listener of one keyed instance, while something is done to all, does
+        not return before another thread has used them, nobody waits for ever.
+        """
+
+        def race():
+            names, told, used = Registry(), [], []
+            keyed = names.keyed_limiter("a", burst=2)
+
+            def listen(event):
+                told.append(event)
+                wait_until(lambda: bool(used))
+
+            keyed["k"].subscribe(listen)
+
+            def use():
+                wait_until(lambda: bool(told))
+                names.keyed_limiter("a")["new"].snapshot()
+                names.limiter("b", burst=2).snapshot()
+                keyed.reconfigure(max_waiters=3)
+                names.snapshot()
+                used.append(True)
+
+            def check(outcomes):
+                assert told
+
+            return Race([lambda: act(names) and None, use], check)
 
         explored(race, preemptions=1, limit=40)
 
