@@ -10,6 +10,7 @@ import math
 import pickle
 import threading
 
+from collections import deque
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import partial
@@ -1342,6 +1343,26 @@ class TestGuarantees:
                 length = Fraction(at - begun + 2 * 10**6, SECOND)
 
                 assert taken <= burst + Fraction(pace) * length
+
+    @pytest.mark.parametrize("waiters", [1, 2, 7, 40])
+    @pytest.mark.parametrize("burst", [1, 2, 10])
+    @pytest.mark.parametrize("rate", [0.3, 1.0, 7.0, 333.3, 5000.0])
+    def test_1_the_whole_rate_is_delivered(self, clock, rate, burst, waiters):
+        """
+        If so many always wait, each coming back as soon as its turn has come, as
+        many are served as the rate says, to a nanosecond each.
+        """
+        limiter = RateLimiter(rate, burst=burst, clock=clock)
+        began = clock.monotonic_ns()
+        booked = deque(limiter.reserve() for _ in range(waiters))
+        for served in range(1, 501):
+            clock.advance(booked[0].delay)
+            assert 0.0 == booked.popleft().delay
+            took = (clock.monotonic_ns() - began) / SECOND
+
+            assert abs(max(0, served - burst) / rate - took) <= 1e-9 * served
+
+            booked.append(limiter.reserve())
 
     @pytest.mark.parametrize("rates", ODD, ids=repr)
     def test_2_retry_after_is_exact(self, clock, rates):
