@@ -636,7 +636,7 @@ class TestLiveInstances:
 
         breaker = CircuitBreaker(cooldown=5.0, clock=Clock())
         todo.append(lambda: breaker.reconfigure(threshold=7))
-        breaker._configure_like(CircuitBreaker(3, 6.0))
+        breaker._configure_like(CircuitBreaker(3, 6.0), forget=False)
 
         assert (7, 6.0) == tuple(breaker.settings().values())[:2]
 

@@ -422,7 +422,7 @@ class RateLimiter(Turnstile):
         """
         return RateLimiter(**self.settings())
 
-    def _configure_like(self, pattern: RateLimiter, *, forget: bool = False) -> None:
+    def _configure_like(self, pattern: RateLimiter, *, forget: bool) -> None:
         """
         Go on with the settings of *pattern*, but for those changed at run time.
 

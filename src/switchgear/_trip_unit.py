@@ -384,7 +384,7 @@ class TripUnit(Instance):
         self._outbox.deliver()
         del failure
 
-    def _configure_like(self, pattern: TripUnit, *, forget: bool = False) -> None:
+    def _configure_like(self, pattern: TripUnit, *, forget: bool) -> None:
         """
         Go on with the settings of *pattern*, but for those changed at run time.
 
