@@ -6,7 +6,7 @@ Mutate the code, and see that tests notice.
 mutmut changes one operator, constant or argument at a time, and runs the tests
 that come by there. Each part of the code has a folder below ``build/mutants``:
 who stops a run goes on with it next time, and who changes a function has its
-mutants tried anew, who changes tests those that had survived. What was noticed
+mutants tried anew; who changes anything, those that had survived. What was noticed
 before is not tried again until ``--fresh``.
 
 What survives, though ``tests/survivors.toml`` does not say why no test could notice
@@ -337,19 +337,22 @@ def run(part: Part) -> bool:
     """
     Try the mutants of *part* that are left; answer whether that went well.
 
-    If the tests have changed, those that survived are tried once more.
+    If tests or code have changed, it is looked anew which tests come by where, and
+    those that survived are tried once more.
     """
-    note = part.folder / "tests.sha256"
-    tests = _digest(ROOT / "tests")
+    note = part.folder / "state.sha256"
+    state = _digest(ROOT / "tests") + _digest(ROOT / "src")
     survivors: list[str] = []
     if (part.folder / "mutants").exists():
         known = note.read_text(encoding="utf-8") if note.exists() else ""
-        if known != tests:
+        if known != state:
             survivors = [one.key for one in results(part) if one.status in TRIED]
+            # mutmut itself asks new tests only.
+            (part.folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     prepare(part)
     if not _run(part) or (survivors and not _run(part, *survivors)):
         return False
-    note.write_text(tests, encoding="utf-8")
+    note.write_text(state, encoding="utf-8")
     return True
 
 
