@@ -228,6 +228,86 @@ class TestReport:
         assert not report()[0]
 
 
+class TestRuns:
+    """
+    Which mutants are tried, and which once more.
+    """
+
+    @pytest.fixture
+    def runs(self, monkeypatch, tmp_path):
+        """
+        The runs of a part whose mutants were tried before, in a place of its own.
+        """
+        runs = []
+        tried = [
+            mutant("_set.x_f", status="killed"),
+            mutant("_set.x_g"),
+            mutant("_set.x_h", status="no tests"),
+        ]
+        monkeypatch.setattr(mutants, "FOLDER", tmp_path)
+        monkeypatch.setattr(mutants, "results", lambda part: tried)
+        monkeypatch.setattr(
+            mutants, "_run", lambda part, *names: runs.append(names) or True
+        )
+        return runs
+
+    def state(self, part):
+        stats = part.folder / "mutants" / "mutmut-stats.json"
+        return stats, part.folder / "state.sha256"
+
+    def test_the_first(self, runs):
+        """
+        If nothing was tried yet, everything is, and only that is left next time.
+        """
+        part = mutants.PARTS[0]
+
+        assert mutants.run(part)
+        assert [()] == runs
+
+        stats, _ = self.state(part)
+        stats.parent.mkdir()
+        stats.write_text("{}", encoding="utf-8")
+
+        assert mutants.run(part)
+        assert [(), ()] == runs
+        assert stats.exists()
+
+    def test_something_has_changed(self, runs):
+        """
+        If tests or code have changed since, what survived is tried once more, and
+        it is looked anew which tests come by where.
+        """
+        part = mutants.PARTS[0]
+        assert mutants.run(part)
+        stats, note = self.state(part)
+        stats.parent.mkdir()
+        stats.write_text("{}", encoding="utf-8")
+        note.write_text("of another time", encoding="utf-8")
+        runs.clear()
+
+        assert mutants.run(part)
+
+        survivors = ("switchgear._set.x_g__mutmut_1", "switchgear._set.x_h__mutmut_1")
+        assert [(), survivors] == runs
+        assert not stats.exists()
+
+    def test_explained_but_noticed(self, runs):
+        """
+        If one was noticed that is explained, it is tried once more: it may have
+        been a test that failed for no reason.
+        """
+        part = mutants.PARTS[0]
+        known = {one.text for one in mutants.results(part)[1:]}
+
+        assert mutants.try_again(part, known)
+        assert [] == runs
+
+        known.add(mutants.results(part)[0].text)
+
+        assert mutants.try_again(part, known)
+        assert [("switchgear._set.x_f__mutmut_1",)] == runs
+
+
 class TestExplanations:
     def write(self, tmp_path, text):
         path = tmp_path / "survivors.toml"
