@@ -392,7 +392,7 @@ class TestForgetting:
 
             return Race([lambda: keyed["b"] and None, lambda: keyed.pause(60)], check)
 
-        explored(race, preemptions=1, limit=300)
+        explored(race, preemptions=1, limit=1000)
 
     def test_all_are_changed(self, explored):
         """
