@@ -259,7 +259,7 @@ class TestMaking:
                 check,
             )
 
-        explored(race, every_step=False, limit=100)
+        explored(race, every_step=False, limit=1000)
 
     def test_run_time_is_forgotten(self, explored):
         """
