@@ -122,10 +122,12 @@ def run(step: Step) -> Outcome:
     """
     began = time.monotonic()
     figures = []
+    # How deep to look is said for some steps; the others would never end.
+    inherited = {key: value for key, value in os.environ.items() if key != "DEPTH"}
     with subprocess.Popen(
         step.command,
         cwd=ROOT,
-        env={**os.environ, **step.env},
+        env={**inherited, **step.env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
