@@ -132,6 +132,15 @@ class TestProve:
         assert told[0].endswith(", DEPTH=8")
         assert "            8" == told[1]
 
+    def test_depth_is_not_for_all(self, step, report, monkeypatch):
+        """
+        If it is said how deep to look, steps that do not ask for it do not.
+        """
+        monkeypatch.setenv("DEPTH", "5")
+        code = "import os; print('counted:', os.environ.get('DEPTH', 'nothing'))"
+
+        assert "            nothing" == report(step("shallow", code))[1][1]
+
     def test_long_figures(self, step, report):
         """
         If figures are many, they fit a terminal of eighty columns.
