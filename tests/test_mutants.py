@@ -244,16 +244,20 @@ class TestRuns:
             mutant("_set.x_g"),
             mutant("_set.x_h", status="no tests"),
         ]
-        monkeypatch.setattr(mutants, "FOLDER", tmp_path)
+        for name in ("src", "tests", "tests/http"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "some.py").touch()
+        (tmp_path / "pyproject.toml").touch()
+        monkeypatch.setattr(mutants, "ROOT", tmp_path)
+        monkeypatch.setattr(mutants, "FOLDER", tmp_path / "build")
         monkeypatch.setattr(mutants, "results", lambda part: tried)
         monkeypatch.setattr(
             mutants, "_run", lambda part, *names: runs.append(names) or True
         )
         return runs
 
-    def state(self, part):
-        stats = part.folder / "mutants" / "mutmut-stats.json"
-        return stats, part.folder / "state.sha256"
+    def stats(self, part):
+        return part.folder / "mutants" / "mutmut-stats.json"
 
     def test_the_first(self, runs):
         """
@@ -264,7 +268,7 @@ class TestRuns:
         assert mutants.run(part)
         assert [()] == runs
 
-        stats, _ = self.state(part)
+        stats = self.stats(part)
         stats.parent.mkdir()
         stats.write_text("{}", encoding="utf-8")
 
@@ -279,11 +283,18 @@ class TestRuns:
         """
         part = mutants.PARTS[0]
         assert mutants.run(part)
-        stats, note = self.state(part)
+        stats = self.stats(part)
         stats.parent.mkdir()
         stats.write_text("{}", encoding="utf-8")
-        note.write_text("of another time", encoding="utf-8")
         runs.clear()
+        (mutants.ROOT / "tests" / "http" / "some.py").write_text("1", encoding="utf-8")
+
+        assert mutants.run(part)
+        # Those have nothing to do with it.
+        assert [()] == runs
+
+        runs.clear()
+        (mutants.ROOT / "tests" / "some.py").write_text("2", encoding="utf-8")
 
         assert mutants.run(part)
 
