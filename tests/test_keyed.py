@@ -707,6 +707,18 @@ class TestPause:
 
         assert breakers["k"].try_acquire()
 
+    def test_closing_makes_nothing(self):
+        """
+        If a template's definition makes no sense by now, it can still be closed.
+        """
+        keyed = Registry().keyed_limiter("a", burst=2)
+        one = keyed["k"]
+        keyed._pattern = stop
+
+        keyed.close("bye")
+
+        assert "bye" == one.snapshot().closed
+
     def test_breakers_that_come_later_cannot_be_closed(self, clock):
         """
         If an empty container is closed, breakers it makes later are as they are.

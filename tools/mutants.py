@@ -54,8 +54,7 @@ SURVIVORS = ROOT / "tests" / "survivors.toml"
 STEPS = ("reentered", "interrupted", "Interruptions", "ctrl_c", "few_frames")
 
 #: There a signature and a place in the code are the wrapper's as well, and a million
-#: calls take long. These would fail, or never end, without any mutant; the last
-#: brings down the process that looks who comes by where, on Python 3.11.
+#: calls take long. These would fail, or never end, without any mutant.
 SKIPPED = (
     *STEPS,
     "shown_as_such",
@@ -65,7 +64,6 @@ SKIPPED = (
     "hundred_thousand",
     "million_grants",
     "16_threads_and_50_tasks",
-    "busy_keys",
 )
 
 #: For how many seconds a mutant is tried again.

@@ -94,11 +94,16 @@ def split(definition: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return for_limiter, for_breaker
 
 
+#: What is made of a definition.
+CLASSES: Final[dict[str, Callable[..., RateLimiter | CircuitBreaker]]] = {
+    "limiter": RateLimiter,
+    "breaker": CircuitBreaker,
+}
+
+
 def build(kind: str, name: str | None, definition: dict[str, Any]) -> Any:
     settings = {key: definition[key] for key in definition if key != "max_keys"}
-    if kind == "limiter":
-        return RateLimiter(name=name, **settings)
-    return CircuitBreaker(name=name, **settings)
+    return CLASSES[kind](name=name, **settings)
 
 
 def kept(definition: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Keyed(Instance, Generic[T]):
         "_credit",
         "_factory",
         "_fruitless",
+        "_makes",
         "_max_keys",
         "_orders",
         "_pattern",
@@ -112,8 +113,10 @@ class Keyed(Instance, Generic[T]):
         self._said = False
         #: What every new instance is to catch up with.
         self._orders = _NO_ORDERS
-        #: Makes an instance for no key, to try changes on; the registry can.
+        #: Makes an instance for no key, to try changes on; the registry can. And
+        #: which class it is of, for who must not fail to close it.
         self._pattern: Callable[[], T] | None = None
+        self._makes: tuple[Any, ...] = ()
 
     @property
     def max_keys(self) -> int:
@@ -172,11 +175,10 @@ class Keyed(Instance, Generic[T]):
         Change the settings of all instances, those made later included.
 
         Takes what ``reconfigure`` of the instances takes, and raises what it
-        raises for any of them; then nothing is changed. What does not go with
-        the settings that *factory* gives to a later key is found when that key
-        is asked for; what goes with no instance at all, if there is none yet,
-        likewise. Of several such changes at the same moment, one instance may
-        keep this, another that.
+        raises for any of them; then nothing is changed. (What does not go with
+        the settings that *factory* gives to a key yet to come is only found
+        when that key is asked for.) Of several such changes at the same moment,
+        one instance may keep this, another that.
         """
         given = {
             # It may be anything iterable, and is needed more than once.
@@ -271,10 +273,9 @@ class Keyed(Instance, Generic[T]):
 
     def _limiters(self, verb: str) -> list[Any]:
         limiters = self._instances()
-        samples = [] if self._pattern is None else [self._pattern()]
-        for instance in (*samples, *limiters):
-            if not hasattr(instance, verb):
-                msg = f"{verb} is for limiters, not for {type(instance).__name__}"
+        for kind in (*self._makes, *map(type, limiters)):
+            if not hasattr(kind, verb):
+                msg = f"{verb} is for limiters, not for {kind.__name__}"
                 raise TypeError(msg)
         return limiters
 
@@ -647,9 +648,12 @@ def _each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
             act(instance)
         except BaseException as error:  # noqa: BLE001 -- raised below
             errors.append(error)
-    # Those that are no interruption last; else as they came.
-    for first in sorted(errors, key=lambda one: isinstance(one, Exception)):
-        raise first
+    if errors:
+        try:
+            raise min(errors, key=lambda one: isinstance(one, Exception))
+        finally:
+            # Its traceback leads here: no cycle.
+            errors.clear()
 
 
 def _unheld(slot: _Slot, probe: _Slot) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from switchgear import _config, _fork
 from switchgear._counter import AtomicCounter
 from switchgear._definition import (
+    CLASSES,
     build,
     contradiction,
     effective,
@@ -703,6 +704,7 @@ class Registry:
         template: Keyed[Any] = Keyed(make, max_keys=max_keys)
         template._name = entry.name
         template._pattern = pattern
+        template._makes = (CLASSES[entry.kind],)
         return template
 
     def _built(self, entry: Entry, name: str | None, definition: dict[str, Any]) -> Any:
