@@ -97,8 +97,10 @@ INTERLEAVINGS = {
     "_counter": "counter",
     "_entry": "registry",
     "_keyed": "keyed",
+    "_orders": "keyed",
     "_registry": "registry",
     "_set": "set",
+    "_shown_key": "registry",
 }
 
 #: Tests of forks and of frozen clocks bring mutmut's own process down.
@@ -156,6 +158,7 @@ SHELL_TESTS = (
     "test_reservation.py",
     "test_set.py",
     "test_shared_limiter.py",
+    "test_shown_key.py",
     "test_waiting.py",
     "test_waiting_loops.py",
     "testing/test_isolation.py",
@@ -181,8 +184,10 @@ PARTS = (
             "_counter",
             "_keyed",
             "_limiter",
+            "_orders",
             "_registry",
             "_set",
+            "_shown_key",
             "_waiting",
         ),
         SHELL_TESTS,

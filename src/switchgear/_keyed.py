@@ -4,17 +4,16 @@ One limiter or breaker per key, of which the idle are forgotten.
 
 from __future__ import annotations
 
-from binascii import crc32
 from collections import deque
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import getweakrefcount
 
 from switchgear import _fork
 from switchgear._clock import MONOTONIC
 from switchgear._instance import Instance
-from switchgear._limiter_settings import checked_rates, in_one
-from switchgear._listeners import Outbox
+from switchgear._limiter_settings import checked_rates
+from switchgear._orders import NO_ORDERS, Orders, each, obey, set_closed, silenced
 from switchgear._unchanged import UNCHANGED
 from switchgear._validate import seconds as checked_seconds
 from switchgear._validate import text, whole
@@ -22,9 +21,7 @@ from switchgear.events import KeysExceeded
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
-
-    from switchgear.events import Event
+    from collections.abc import Callable, Hashable, Iterator
 
 
 T = TypeVar("T", bound=Instance)
@@ -32,9 +29,6 @@ D = TypeVar("D")
 
 #: How many keys are kept, unless it is said.
 MAX_KEYS = 1024
-
-#: How much of a key is shown at most, in characters.
-_SHOWN = 80
 
 #: How many instances an insertion pays to have looked at.
 _LOOKS = 8
@@ -112,7 +106,7 @@ class Keyed(Instance, Generic[T]):
         self._fruitless = 0
         self._said = False
         #: What every new instance is to catch up with.
-        self._orders = _NO_ORDERS
+        self._orders = NO_ORDERS
         #: Makes an instance for no key, to try changes on; the registry can. And
         #: which class it is of, for who must not fail to close it.
         self._pattern: Callable[[], T] | None = None
@@ -188,7 +182,7 @@ class Keyed(Instance, Generic[T]):
         }
         self._order(lambda orders: self._checked(orders, given))
         # After storing: an instance made meanwhile sees it, or is seen here.
-        _each(
+        each(
             self._instances(),
             lambda instance: instance._reconfigure(alone=False, **given),  # noqa: SLF001 -- ours
         )
@@ -204,7 +198,7 @@ class Keyed(Instance, Generic[T]):
             ValueError: If *seconds* is negative or out of range.
         """
         checked_seconds("seconds", seconds)
-        _each(self._limiters("pause"), lambda limiter: limiter.pause(seconds))
+        each(self._limiters("pause"), lambda limiter: limiter.pause(seconds))
 
     def close(self, reason: str = "") -> None:
         """
@@ -232,7 +226,7 @@ class Keyed(Instance, Generic[T]):
         """
         Bring the state of every instance back to fresh; settings stay.
         """
-        _each(self._instances(), lambda instance: instance.reset())
+        each(self._instances(), lambda instance: instance.reset())
 
     def __repr__(self) -> str:
         title = "" if self._name is None else f" {self._name!r}"
@@ -288,13 +282,13 @@ class Keyed(Instance, Generic[T]):
             # ours: whoever is the last to see to one does what was said last.
             while True:
                 closed = self._orders.closed
-                _set_closed(limiter, closed)
+                set_closed(limiter, closed)
                 if self._orders.closed is closed:
                     return
 
-        _each(self._instances(), follow)
+        each(self._instances(), follow)
 
-    def _order(self, plan: Callable[[_Orders], _Orders]) -> None:
+    def _order(self, plan: Callable[[Orders], Orders]) -> None:
         """
         Replace the orders as *plan* says of those before.
 
@@ -309,7 +303,7 @@ class Keyed(Instance, Generic[T]):
                     self._orders = after
                     return
 
-    def _checked(self, orders: _Orders, change: dict[str, Any]) -> _Orders:
+    def _checked(self, orders: Orders, change: dict[str, Any]) -> Orders:
         """
         Add *change* to *orders*; raise what it raises of any instance.
         """
@@ -319,21 +313,21 @@ class Keyed(Instance, Generic[T]):
             # Most have the same as the one before.
             if settings not in tried[-1:]:
                 tried.append(settings)
-                _silenced(instance._twin()).reconfigure(**change)  # noqa: SLF001 -- ours
+                silenced(instance._twin()).reconfigure(**change)  # noqa: SLF001 -- ours
         if self._pattern is None:
             return orders.and_change(change)
         model = self._model(orders)
         model.reconfigure(**change)
         return orders._replace(model=model)
 
-    def _model(self, orders: _Orders) -> Any:
+    def _model(self, orders: Orders) -> Any:
         """
         Return a new instance for no key, as the next one would be.
 
         Only where there is a pattern.
         """
         make: Any = self._pattern
-        model = _silenced(make())
+        model = silenced(make())
         if orders.model is not None:
             model._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
         return model
@@ -347,18 +341,18 @@ class Keyed(Instance, Generic[T]):
                 f" not {type(made).__name__}: {made!r}"
             )
             raise TypeError(msg)
-        _obey(made, orders)
+        obey(made, orders)
         # The container tells it of a fork. Before it is seen: nobody holds it.
         _fork.untrack(made)
         while (kept := self._enter(key, made, orders)) is None:
             before, orders = orders, self._orders
-            _obey(made, orders, before)
+            obey(made, orders, before)
         if kept is made:
             self._trim()
         instance: T = kept
         return instance
 
-    def _enter(self, key: Hashable, made: Any, orders: _Orders) -> Any:
+    def _enter(self, key: Hashable, made: Any, orders: Orders) -> Any:
         """
         Put *made* in, unless there is one of its key; return the one there is.
 
@@ -507,13 +501,13 @@ class Keyed(Instance, Generic[T]):
         def change(instance: Any) -> None:
             instance._configure_like(pattern, forget=forget)  # noqa: SLF001 -- ours
 
-        def plan(orders: _Orders) -> _Orders:
+        def plan(orders: Orders) -> Orders:
             model = self._model(orders)
             change(model)
             return orders._replace(model=model)
 
         self._order(plan)
-        _each(self._instances(), change)
+        each(self._instances(), change)
 
     def _check_like(self, pattern: Any) -> None:
         """
@@ -550,112 +544,6 @@ class _Slot:
         self.gone = False
 
 
-class _Orders(NamedTuple):
-    """
-    Say what was done to all instances, and is to be done to new ones.
-    """
-
-    #: Settings changed at run time, with as few calls as that takes.
-    changes: tuple[dict[str, Any], ...] = ()
-    #: Instead, if all are made alike: has the settings of all, and knows which
-    #: of them were changed. None: they are as they were made.
-    model: Any = None
-    closed: str | None = None
-
-    def and_change(self, change: dict[str, Any]) -> _Orders:
-        """
-        Add *change*.
-        """
-        return self._replace(changes=in_one(self.changes, change))
-
-
-_NO_ORDERS = _Orders()
-
-
-class _Silent(Outbox):
-    """
-    Take no events.
-    """
-
-    __slots__ = ()
-
-    def wants(self, event_type: type[Event]) -> bool:
-        """
-        Answer that nobody wants any.
-        """
-        del event_type
-        return False
-
-
-_SILENT = _Silent()
-
-
-def _obey(instance: Any, orders: _Orders, before: _Orders = _NO_ORDERS) -> None:
-    """
-    Do to a new *instance*, which only we know, what was done to all others.
-
-    It did what was in the orders *before*, if any. Not a word is said.
-    """
-    if orders is before:
-        return
-    outbox = instance._outbox  # noqa: SLF001 -- ours
-    instance._outbox = _SILENT  # noqa: SLF001 -- ours
-    try:
-        if before.closed is not None:
-            _set_closed(instance, None)
-        fresh = instance._idle()  # noqa: SLF001 -- ours
-        if orders.model is not None:
-            instance._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
-        for change in orders.changes:
-            instance.reconfigure(**change)
-        if fresh:
-            # Not a changed instance, but a new one with other settings.
-            instance.reset()
-        if orders.closed is not None:
-            _set_closed(instance, orders.closed)
-    finally:
-        instance._outbox = outbox  # noqa: SLF001 -- ours
-
-
-def _silenced(instance: Any) -> Any:
-    """
-    Return *instance*, which nobody else knows: nobody hears of it either.
-    """
-    instance._outbox = _SILENT  # noqa: SLF001 -- ours
-    return instance
-
-
-def _set_closed(instance: Any, closed: str | None) -> None:
-    """
-    Close a limiter for that reason, or reopen it; breakers are left alone.
-    """
-    if hasattr(instance, "close"):
-        if closed is None:
-            instance.reopen()
-        else:
-            instance.close(closed)
-
-
-def _each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
-    """
-    Do it to all of them, whatever becomes of it, and raise what came first.
-
-    An interruption (Ctrl-C) before other errors: it is meant for the program.
-    """
-    errors: list[BaseException] = []
-    for instance in instances:
-        try:
-            act(instance)
-        except BaseException as error:  # noqa: BLE001 -- raised below
-            errors.append(error)
-    if errors:
-        try:
-            raise min(errors, key=lambda one: isinstance(one, Exception))
-        finally:
-            # Its traceback leads here: no cycle.
-            errors.clear()
-
-
 def _unheld(slot: _Slot, probe: _Slot) -> bool:
     """
     Answer whether nobody holds *slot* or its instance but the container.
@@ -677,36 +565,3 @@ def _idle(slot: _Slot) -> bool:
         # Else it would come back unchanged.
         and not instance._alone  # noqa: SLF001 -- ours
     )
-
-
-def shown_key(key: Hashable) -> str:
-    """
-    Return *key* as names, logs and metrics show it: one line, cut if long.
-
-    Control characters, brackets and backslashes are escaped; what is cut ends
-    in a checksum, so that different keys keep different names.
-    """
-    text = key if isinstance(key, str) else _repr(key)
-    shown = "".join(map(_escaped, text[: _SHOWN + 1]))
-    if len(shown) <= _SHOWN:
-        return shown
-    tail = f"...{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
-    pieces, head = map(_escaped, text), ""
-    while len(longer := head + next(pieces)) <= _SHOWN - len(tail):
-        head = longer
-    return head + tail
-
-
-def _escaped(sign: str) -> str:
-    if sign in "[]":
-        return f"\\x{ord(sign):02x}"
-    if sign.isprintable() and sign != "\\":
-        return sign
-    return sign.encode("unicode_escape").decode("ascii")
-
-
-def _repr(key: Hashable) -> str:
-    try:
-        return repr(key)
-    except Exception:  # noqa: BLE001 -- a name is no reason to fail
-        return f"<{type(key).__name__}>"

@@ -23,11 +23,12 @@ from switchgear._definition import (
     settled,
 )
 from switchgear._entry import DEFINABLE, Cell, Entries, Entry
-from switchgear._keyed import MAX_KEYS, Keyed, shown_key
+from switchgear._keyed import MAX_KEYS, Keyed
 from switchgear._layers import MAPPING, NO_LAYERS, Layers, Said, layers_of
 from switchgear._place import caller
 from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
+from switchgear._shown_key import shown_key
 from switchgear._validate import required_name
 from switchgear._world import World, outer_of
 from switchgear.errors import ConfigurationError, UnknownNameError
