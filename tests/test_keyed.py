@@ -909,6 +909,27 @@ class TestEviction:
 
         assert "k" not in keyed
 
+    @pytest.mark.parametrize("kind", ["limiter", "breaker"])
+    def test_one_that_was_changed_stays_when_others_are_configured(self, kind):
+        """
+        If a file changes all, an instance that was changed alone is kept.
+        """
+        names = Registry()
+        keyed = getattr(names, f"keyed_{kind}")("a", max_keys=1)
+        change, below = {
+            "limiter": ({"burst": 5}, {"max_waiters": 3}),
+            "breaker": ({"threshold": 9}, {"cooldown": 3.0}),
+        }[kind]
+        keyed["k"].reconfigure(**change)
+
+        names.configure({f"{kind}s": {"a": below}})
+        for key in range(5):
+            keyed[key]
+
+        assert "k" in keyed
+        assert change.items() <= keyed["k"].settings().items()
+        assert below.items() <= keyed["k"].settings().items()
+
     def test_what_its_factory_changed_is_no_change(self):
         """
         If the factory reconfigures what it makes, that is forgotten like others.
@@ -946,6 +967,19 @@ class TestEviction:
 
         assert "a" not in limiters
         assert "b" not in limiters
+
+    def test_a_breaker_that_is_as_all_are_may_go(self):
+        """
+        If all breakers were changed, those made before may go as well.
+        """
+        breakers = Keyed(lambda key: CircuitBreaker(), max_keys=1)
+        breakers["a"]
+        breakers.reconfigure(threshold=2)
+
+        for key in range(10):
+            breakers[key]
+
+        assert "a" not in breakers
 
     @pytest.mark.parametrize(
         ("make", "wrong"),

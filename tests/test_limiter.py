@@ -95,12 +95,14 @@ class Ear:
     def __init__(self):
         self.sight = None
         self.heard = []
+        self.nudged = []
 
     def wake(self, place):
         self.heard.append(place.status)
         return True
 
     def nudge(self, place):
+        self.nudged.append(place)
         return True
 
 
@@ -1096,7 +1098,8 @@ class TestSnapshot:
         with capture_events(RateLimitWaited) as events:
             asyncio.run(main())
 
-        assert [(2, 2.0)] == [(event.tokens, event.waited) for event in events]
+        told = [(event.limiter, event.tokens, event.waited) for event in events]
+        assert [("images", 2, 2.0)] == told
 
 
 class TestSettings:
@@ -2016,6 +2019,44 @@ class TestWaiters:
         assert Status.GRANTED is place.status
         assert 2 == limiter.snapshot().admitted
 
+    def test_whoever_oversleeps_is_told_though_another_was_interrupted(self, clock):
+        """
+        If Ctrl-C comes while somebody is woken, whoever is next and has set no
+        timer for its turn is told to look all the same.
+        """
+        limiter, ear, _ = self.waited_for(clock)
+        behind, sleeper = Place(1), Ear()
+        limiter._enter(behind, waiter=sleeper, timeout=None)
+        sleeper.sight = Sight(0, 0, 10 * SECOND)
+        told = []
+
+        def wake(place):
+            told.append(place)
+            if 1 == len(told):
+                raise KeyboardInterrupt
+            return True
+
+        ear.wake = wake
+        clock.advance(1)
+        with pytest.raises(KeyboardInterrupt):
+            limiter.snapshot()
+
+        assert 2 == len(told)
+        assert [behind] == sleeper.nudged
+
+    def test_whoever_is_late_and_knows_no_better_need_not_wait(self, clock):
+        """
+        If Ctrl-C came between somebody being too late and the computation of when
+        the turn would have been, it is said to be now.
+        """
+        limiter, _, place = self.waited_for(clock, timeout=5)
+        place.status, place.turned = Status.LATE, place.deadline - 1
+
+        with pytest.raises(RateLimitExceeded) as refused:
+            limiter._check(place)
+
+        assert 0.0 == refused.value.retry_after
+
     def test_only_the_last_look_sets_a_timer(self, clock):
         """
         If several look at once, the timer set by the last look counts, once.
@@ -2142,6 +2183,31 @@ class TestReentrancy:
                     break
                 self.check(scene.limiter, least=0)
                 at += 1
+
+    def test_reentered_while_one_keeps_watch(self):
+        """
+        If a signal handler sends everybody away while a waiter looks after the
+        first, whenever in its look, it need not come again.
+        """
+        at = 1
+        while True:
+            limiter, place = RateLimiter(1e-6, clock=Hand()), Place(1)
+            limiter.try_acquire()
+            limiter._enter(Place(1), waiter=Ear(), timeout=None)
+            limiter._enter(place, waiter=Ear(), timeout=None)
+            place.vigilant = True
+            left = []
+
+            def look(limiter=limiter, place=place, left=left):
+                left.append(limiter._look(place, 0))
+
+            if not interrupted(look, at, limiter.close):
+                break
+            assert Status.CLOSED is place.status
+            assert 0 == limiter._look(place, 0)
+            at += 1
+
+        assert at > 2
 
     @pytest.mark.parametrize("verb", ["wait", "reserve"])
     @pytest.mark.parametrize(
