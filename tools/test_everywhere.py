@@ -5,9 +5,9 @@ Run the tests on the default Python and on every other one that is found.
 
 In two halves each, unless there are arguments, as many at a time as there are
 processors. All but the first leave out what is about this repository rather than
-about a Python, and try a quarter of the schedules and stories. What comes first is
-shown as it comes, the rest once it is done. Ends with a line for each, and names
-those it knows of but did not find.
+about a Python, and take samples of schedules, and stories, a quarter as large. What
+comes first is shown as it comes, the rest once it is done. Ends with a line for each,
+and names those it knows of but did not find.
 """
 
 from __future__ import annotations

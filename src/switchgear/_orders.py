@@ -2,6 +2,8 @@
 What is done to all instances of a container, and to new ones as they come.
 """
 
+# ruff: noqa: SLF001 -- a container and what it holds know each other
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,14 +66,14 @@ def obey(instance: Any, orders: Orders, before: Orders = NO_ORDERS) -> None:
     """
     if orders is before:
         return
-    outbox = instance._outbox  # noqa: SLF001 -- ours
-    instance._outbox = _SILENT  # noqa: SLF001 -- ours
+    outbox = instance._outbox
+    instance._outbox = _SILENT
     try:
         if before.closed is not None:
             set_closed(instance, None)
-        fresh = instance._idle()  # noqa: SLF001 -- ours
+        fresh = instance._idle()
         if orders.model is not None:
-            instance._configure_like(orders.model, forget=True)  # noqa: SLF001 -- ours
+            instance._configure_like(orders.model, forget=True)
         for change in orders.changes:
             instance.reconfigure(**change)
         if fresh:
@@ -80,14 +82,14 @@ def obey(instance: Any, orders: Orders, before: Orders = NO_ORDERS) -> None:
         if orders.closed is not None:
             set_closed(instance, orders.closed)
     finally:
-        instance._outbox = outbox  # noqa: SLF001 -- ours
+        instance._outbox = outbox
 
 
 def silenced(instance: Any) -> Any:
     """
     Return *instance*, which nobody else knows: nobody hears of it either.
     """
-    instance._outbox = _SILENT  # noqa: SLF001 -- ours
+    instance._outbox = _SILENT
     return instance
 
 
