@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 #: How often a schedule is run at most until it leads through no new code.
 MOST_RUNS = 10
 
+#: After how many schedules the collector is let in. In free-threaded builds it goes
+#: through all there is, however young, and takes many times as long as a schedule.
+COLLECTED_EVERY = 100 if IS_FREE else 1
+
 
 class Outcome(NamedTuple):
     """
@@ -143,7 +147,8 @@ def explore(
                 # Nobody is in the middle of anything. What is left would have to
                 # be seen to at every fork.
                 del run
-                gc.collect(0)
+                if coverage.schedules % COLLECTED_EVERY == 0:
+                    gc.collect(0)
             coverage.known.append(coverage.tried[-1] + len(level))
             if level:
                 break
