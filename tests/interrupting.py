@@ -5,6 +5,7 @@ Come in between: run something at the nth moment at which a handler could run.
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 
 from pathlib import Path
@@ -16,7 +17,8 @@ import switchgear
 from switchgear import RateLimitExceeded
 
 
-#: What may be interrupted: others, logging for one, would keep their locks.
+#: What may be interrupted, and where it begins to call others. In the midst of these
+#: nothing comes in: logging, for one, would keep its locks.
 PACKAGE = str(Path(switchgear.__file__).parent)
 
 #: Where an exception would leave a lock taken for ever: before it is let go, where
@@ -32,19 +34,40 @@ class Stop(BaseException):
     """
 
 
-def interrupted(function, at, action, *, without=()):
+def is_ours(frame):
+    return frame is not None and frame.f_code.co_filename.startswith(PACKAGE)
+
+
+def is_called(frame, event):
+    """
+    Answer whether *frame* is another's that ours has just called.
+    """
+    return event == "call" and is_ours(frame.f_back)
+
+
+def is_left(frame, event):
+    """
+    Answer whether *frame* is a coroutine's that is suspended, if it does not end:
+    nothing can come in between that and what it is left for.
+    """
+    return event == "return" and bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+def interrupted(function, at, action, *, without=frozenset()):
     """
     Run *function*, and *action* at its call or return number *at*, where a
     signal handler may come in; answer whether there was such a point.
 
     Before a call into C one comes in only if a profiler is at work: who does not
-    care leaves out *without* ``{"c_call"}``.
+    care leaves out *without* ``{"c_call"}``; or, of one function, ``{("call", name)}``.
     """
     count = 0
 
     def profile(frame, event, argument):
         nonlocal count
-        if event in without or not frame.f_code.co_filename.startswith(PACKAGE):
+        if not (is_ours(frame) or is_called(frame, event)) or is_left(frame, event):
+            return
+        if not without.isdisjoint({event, (event, frame.f_code.co_name)}):
             return
         if (event, getattr(argument, "__name__", "")) in LEAVE_A_LOCK:
             return

@@ -6,8 +6,11 @@ import threading
 import time
 import weakref
 
+from types import SimpleNamespace
+
 import pytest
 
+from interrupting import Stop, interrupted, stop
 from parties import (
     PATIENCE,
     LoopParty,
@@ -23,6 +26,10 @@ from switchgear._core.queue import Place, Status
 from switchgear.errors import BurstExceeded, RateLimitExceeded
 from switchgear.events import LoopBlocked, RateLimitWaited
 
+
+#: Where nothing can be done about an interrupt from inside: in the first instruction
+#: of what a loop calls, and where asyncio is about to tell a task.
+OUTSIDE = frozenset({("call", "ring"), ("call", "call_soon")})
 
 #: Made when there is no loop, and used by every one.
 AT_IMPORT = RateLimiter(1000.0)
@@ -198,7 +205,7 @@ class TestLeaving:
             crew = empty._crews[asyncio.get_running_loop()]
             (future,) = crew._futures.values()
             clock.advance(1.0)
-            crew.tick()
+            crew.ring()
 
             assert future.done()
             task.cancel()
@@ -876,6 +883,168 @@ class TestCrews:
         assert {} == limiter._crews
 
 
+class Sleepless(asyncio.BaseEventLoop):
+    """
+    A loop that does not sleep: time jumps to its next timer.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._selector = self
+        self.now = 0.0
+
+    def time(self):
+        return self.now
+
+    def select(self, timeout):
+        assert timeout is not None, "it sleeps for ever"
+        self.now += timeout
+        return []
+
+    def _process_events(self, events):
+        pass
+
+    def _write_to_self(self):
+        pass
+
+
+class TestInterruptions:
+    """
+    What a signal handler raises at any point.
+    """
+
+    @pytest.fixture
+    def loop(self):
+        loop = Sleepless()
+        # Of what comes out of a timer.
+        loop.set_exception_handler(lambda *_: None)
+        yield loop
+        loop.close()
+
+    @pytest.fixture
+    def clock(self, loop):
+        """
+        A clock without timers, with the time of the loop.
+        """
+        return SimpleNamespace(monotonic_ns=lambda: round(loop.now * 1e9))
+
+    def waited_for(self, clock, *timeouts):
+        """
+        Return a limiter of one a second, and tasks that wait for it so long.
+        """
+        limiter = RateLimiter(1.0, clock=clock)
+        limiter.try_acquire()
+        waits = [limiter.wait_async(timeout=timeout) for timeout in timeouts]
+        return limiter, started(*waits)
+
+    def outcomes(self, loop, tasks, within):
+        """
+        Let *loop* run until all *tasks* are done, *within* so many seconds; return
+        what became of them.
+        """
+        done, asleep = loop.run_until_complete(asyncio.wait(tasks, timeout=within))
+        assert set() == asleep
+        return [type(task.exception()) for task in done]
+
+    def test_while_they_are_sent_away(self, loop, clock):
+        """
+        If closing is interrupted, the loop of those who wait is called all the same.
+        """
+        at = 1
+        while True:
+            limiter, waits = self.waited_for(clock, None, None)
+            tasks = loop.run_until_complete(waits)
+            more = interrupted(limiter.close, at, stop)
+            if limiter.snapshot().closed is None:
+                limiter.close()
+            assert [RateLimitExceeded] * 2 == self.outcomes(loop, tasks, 0.1)
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
+
+    def woken(self, loop, tasks, within, at):
+        """
+        Let *tasks* wait as :meth:`outcomes`, and interrupt that at point *at*; return
+        what became of them, and whether there was such a point.
+        """
+        outcomes = []
+
+        def wait():
+            outcomes.extend(self.outcomes(loop, tasks, within))
+
+        return outcomes, interrupted(wait, at, stop, without=OUTSIDE)
+
+    def test_while_one_gets_a_turn(self, loop, clock):
+        """
+        If a timer is interrupted, those behind get their turns all the same.
+        """
+        at = 1
+        while True:
+            limiter, waits = self.waited_for(clock, None, None)
+            tasks = loop.run_until_complete(waits)
+            outcomes, more = self.woken(loop, tasks, 2.1, at)
+            assert 2 == len(outcomes)
+            assert outcomes.count(Stop) <= 1
+            assert {Stop, type(None)} >= set(outcomes)
+            assert 0 == limiter.snapshot().waiting
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
+
+    def test_while_one_is_late(self, loop, clock):
+        """
+        If the timer of a deadline is interrupted, it ends the wait all the same.
+        """
+        at = 1
+        while True:
+            limiter, waits = self.waited_for(clock, None, 2.0)
+            first, behind = loop.run_until_complete(waits)
+            limiter.pause(60.0)
+            outcomes, more = self.woken(loop, [behind], 2.1, at)
+            assert outcomes in ([RateLimitExceeded], [Stop])
+            limiter.close()
+            assert [RateLimitExceeded] == self.outcomes(loop, [first], 0.1)
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
+
+    def test_while_one_comes_to_wait(self, loop):
+        """
+        If a task is interrupted as it comes to wait for its reservation, ahead of
+        another, no trace of it is left in the loop.
+        """
+        at = 1
+        while True:
+            limiter = RateLimiter(0.001)
+            limiter.try_acquire()
+            first, behind = limiter.reserve(), limiter.reserve()
+            waits = started(behind.wait_async())
+            (waits_behind,) = loop.run_until_complete(waits)
+            tasks = [waits_behind]
+
+            def come():
+                waits = started(first.wait_async())  # noqa: B023
+                tasks.extend(loop.run_until_complete(waits))  # noqa: B023
+
+            more = interrupted(come, at, stop)
+            if len(tasks) == 2 and tasks[1].done():
+                crew = limiter._crews[loop]
+                assert [behind._place] == list(crew._futures)
+            limiter.close()
+            self.outcomes(loop, tasks, 0.1)
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
+
+
 class Loop:
     """
     Be a loop that notes what it is to do later.
@@ -946,7 +1115,7 @@ class TestCrew:
         async def main():
             desk = Desk(5_000, 0, 7_000)
             loop, crew = self.waiting(desk)
-            crew.tick()
+            crew.ring()
             (seconds, ring, arguments), *_ = loop.later
             assert (seconds, arguments) == (5e-6, (5_000,))
 
@@ -971,7 +1140,7 @@ class TestCrew:
             assert loop.soon == 1
 
             desk.during = crew.summon
-            crew.tick()
+            crew.ring()
             assert loop.soon == 1
 
             crew.summon()

@@ -320,15 +320,18 @@ class Turnstile(Instance):
 
     def _expire(self, place: Place, sight: Sight, slept: int) -> Sight:
         def act(now: int, woken: list[Place]) -> Sight:
-            self._send_if_late(now, place, woken)
-            queued = place.status is Status.QUEUED
-            return Sight(self._last, now, place.deadline) if queued else NOTHING
+            self._send_if_late(now, place)
+            if place.status is Status.QUEUED:
+                return Sight(self._last, now, place.deadline)
+            # Maybe by somebody who was interrupted before telling.
+            woken.append(place)
+            return NOTHING
 
         return self._visit(act, None, sight, slept)
 
-    def _look_for(self, place: Place, now: int, woken: list[Place]) -> int:
+    def _look_for(self, place: Place, now: int, _: list[Place]) -> int:
         queue = self._queue
-        self._send_if_late(now, place, woken)
+        self._send_if_late(now, place)
         if place.status is not Status.QUEUED:
             return 0
         alarm_at = min(queue.turn_of(place), place.deadline)
@@ -554,10 +557,9 @@ class Turnstile(Instance):
             reason=reason,
         )
 
-    def _send_if_late(self, now: int, place: Place, woken: list[Place]) -> None:
+    def _send_if_late(self, now: int, place: Place) -> None:
         if now >= place.deadline and self._queue.leave(now, place, Status.LATE):
             self._note_late(now, place)
-            woken.append(place)
 
     def _note_late(self, now: int, place: Place) -> None:
         place.deadline = now

@@ -10,6 +10,7 @@ therefore makes its waiting shorter, but never possible.
 from __future__ import annotations
 
 from _thread import allocate_lock
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from contextlib import suppress
 from functools import partial
@@ -294,41 +295,89 @@ class ClockWaiter:
             handle.cancel()
 
 
-class Crew:
+class Alarm(ABC):
+    """
+    Look in an event loop, and again when that says, whatever interrupts it.
+
+    Touched in the thread of its loop only.
+    """
+
+    __slots__ = ("_timer", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ring(self, slept: int = 0) -> None:
+        """
+        Look now, after so many nanoseconds were *slept*.
+        """
+        left: int | None = RETRY
+        try:
+            left = self._look(slept)
+        finally:
+            try:
+                self._set_timer(left)
+            except BaseException:
+                # There may be two now: one of them will look for nothing.
+                self._set_timer(left)
+                raise
+
+    def cancel(self) -> None:
+        """
+        Look no more.
+        """
+        self._set_timer(None)
+
+    @abstractmethod
+    def _look(self, slept: int) -> int | None:
+        """
+        Return for how many nanoseconds to sleep, None if that was all.
+        """
+
+    def _set_timer(self, nanoseconds: int | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if nanoseconds is not None:
+            nanoseconds = min(nanoseconds, LONGEST_SLEEP)
+            self._timer = self.loop.call_later(
+                nanoseconds / 1e9, self.ring, nanoseconds
+            )
+
+
+class Crew(Alarm):
     """
     Wait in one event loop: its tasks, in the order of the queue, and one timer.
 
+    It looks at the queue, tells those that were decided on, and sets the timer.
     Touched in the thread of its loop only, but for :attr:`decided`,
     :attr:`sight` and :meth:`summon`.
     """
 
-    __slots__ = (
-        "_desk",
-        "_futures",
-        "_summoned",
-        "_timer",
-        "decided",
-        "loop",
-        "sight",
-    )
+    __slots__ = ("_desk", "_futures", "_summoned", "decided", "sight")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, desk: Desk) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.sight = NOTHING
         #: Places whose tasks are to be told, from any thread.
         self.decided: deque[Place] = deque()
         self._desk = desk
         self._futures: OrderedDict[Place, asyncio.Future[None]] = OrderedDict()
-        self._timer: asyncio.TimerHandle | None = None
         self._summoned = False
+
+    def check_free(self, place: Place) -> None:
+        """
+        Raise if a task waits for *place* already.
+        """
+        if place in self._futures:
+            msg = "this reservation is being waited for already"
+            raise RuntimeError(msg)
 
     def add(self, place: Place) -> asyncio.Future[None]:
         """
         Return what the task of *place* is to wait for.
         """
-        if place in self._futures:
-            msg = "this reservation is being waited for already"
-            raise RuntimeError(msg)
         future = self.loop.create_future()
         last = next(reversed(self._futures), None)
         self._futures[place] = future
@@ -344,7 +393,7 @@ class Crew:
         """
         self._futures.pop(place, None)
         if not self._futures:
-            self._set_timer(None)
+            self.cancel()
             self._desk._dismiss(self)  # noqa: SLF001 -- its protocol
 
     def is_first(self, place: Place) -> bool:
@@ -364,29 +413,23 @@ class Crew:
         if not self._summoned:
             self._summoned = True
             try:
-                self.loop.call_soon_threadsafe(self.tick)
+                self.loop.call_soon_threadsafe(self.ring)
             except RuntimeError:
                 # It was closed this very moment.
                 return False
+            except BaseException:
+                # Interrupted, maybe before the loop was called: not to be relied on.
+                self._summoned = False
+                raise
         return True
 
-    def tick(self, slept: int = 0) -> None:
-        """
-        Look at the queue, tell those that were decided on, set the timer.
-        """
-        # An interrupt must not leave the loop without a timer.
-        left: int | None = RETRY
-        try:
-            left = self._look(slept)
-            while left == 0:
-                left = self._look()
-        finally:
-            self._set_timer(left)
+    def _look(self, slept: int) -> int | None:
+        left = self._look_once(slept)
+        while left == 0:
+            left = self._look_once(0)
+        return left
 
-    def _look(self, slept: int = 0) -> int | None:
-        """
-        Look for the first; return nanoseconds until the next time, if any.
-        """
+    def _look_once(self, slept: int) -> int | None:
         # While this runs nobody needs to call: what is decided until the flag
         # falls is told below.
         self._summoned = True
@@ -416,52 +459,32 @@ class Crew:
             # Only now: an interrupt before this line costs time, not the call.
             self._futures.pop(self.decided.popleft(), None)
 
-    def _set_timer(self, nanoseconds: int | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if nanoseconds is not None:
-            nanoseconds = min(nanoseconds, LONGEST_SLEEP)
-            self._timer = self.loop.call_later(
-                nanoseconds / 1e9, self.tick, nanoseconds
-            )
-
 
 def _number_of(item: tuple[Place, object]) -> int:
     return item[0].number
 
 
-class Deadline:
+class Deadline(Alarm):
     """
     Refuse a task's place when its deadline comes.
     """
 
-    __slots__ = ("_desk", "_loop", "_place", "_sight", "_timer")
+    __slots__ = ("_desk", "_place", "_sight")
 
     def __init__(
         self, desk: Desk, place: Place, loop: asyncio.AbstractEventLoop
     ) -> None:
+        super().__init__(loop)
         self._desk = desk
         self._place = place
-        self._loop = loop
-        self._timer: asyncio.TimerHandle | None = None
         self._sight = NOTHING
-        self._ring()
+        self.ring()
 
-    def _ring(self, slept: int = 0) -> None:
+    def _look(self, slept: int) -> int | None:
         self._sight = sight = self._desk._expire(  # noqa: SLF001 -- its protocol
             self._place, self._sight, slept
         )
-        if sight is not NOTHING:
-            left = min(sight.alarm_at - sight.now, LONGEST_SLEEP)
-            self._timer = self._loop.call_later(left / 1e9, self._ring, left)
-
-    def cancel(self) -> None:
-        """
-        Let the loop forget the call.
-        """
-        if self._timer is not None:
-            self._timer.cancel()
+        return None if sight is NOTHING else sight.alarm_at - sight.now
 
 
 def wait_in_thread(
@@ -506,9 +529,10 @@ async def wait_in_loop(
 
     However this ends before that, the place is given back.
     """
-    future = crew.add(place)
+    crew.check_free(place)
     deadline: Deadline | None = None
     try:
+        future = crew.add(place)
         if not enter(place):
             return
         if isinstance(waiter, ClockWaiter):
@@ -517,7 +541,7 @@ async def wait_in_loop(
             if place.deadline != NEVER:
                 deadline = Deadline(desk, place, crew.loop)
             if crew.is_first(place):
-                crew.tick()
+                crew.ring()
         await future
     except BaseException:
         desk._leave(place, waiter)  # noqa: SLF001 -- its protocol
