@@ -52,21 +52,28 @@ class Hooked(RateLimiter):
 
 class Key:
     """
-    A key whose ``__hash__`` may do something.
+    A key with the hash of all others, which may do something when it is compared.
     """
 
-    def __init__(self, value):
+    def __init__(self, value, always=None):
         self.value = value
+        self.always = always
         self.hook = None
 
     def __hash__(self):
+        self._called()
+        return 1
+
+    def __eq__(self, other):
         hook, self.hook = self.hook, None
         if hook is not None:
             hook()
-        return hash(self.value)
-
-    def __eq__(self, other):
+        self._called()
         return isinstance(other, Key) and self.value == other.value
+
+    def _called(self):
+        if self.always is not None:
+            self.always()
 
 
 @pytest.fixture
@@ -626,7 +633,7 @@ class TestReconfigure:
         """
         limiters["a"]
         limiters["b"]
-        limiters._slots["a"].instance = None
+        limiters._slot_of("a").instance = None
 
         limiters.reconfigure(burst=5)
 
@@ -861,19 +868,15 @@ class TestEviction:
         assert owned
         assert not any(owned)
 
-    def test_one_that_is_being_forgotten_is_made_anew(self, limiters):
+    def test_one_that_is_being_forgotten_is_not_there(self, limiters):
         """
-        If one is asked for while it is forgotten, there is none, or it is a new
-        one.
+        If one is looked up while it is forgotten, there is none.
         """
         limiters["a"]
-        limiters._slots["a"].instance = None
+        limiters._slot_of("a").instance = None
+
         assert limiters.get("a", 5) == 5
         assert "a" not in limiters
-
-        made = limiters["a"]
-
-        assert limiters._slots["a"].instance is made
 
     def test_one_that_was_changed_by_itself_stays(self, limiters):
         """
@@ -1082,7 +1085,7 @@ class TestEviction:
             limiters["a"].try_acquire()
 
         limiters["a"].hook = use
-        limiters._slots["a"].used = None
+        limiters._slot_of("a").used = None
 
         limiters["b"].try_acquire()
 
@@ -1095,7 +1098,7 @@ class TestEviction:
         """
         limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
         limiters["a"].hook = lambda: limiters.pause(60)
-        limiters._slots["a"].used = None
+        limiters._slot_of("a").used = None
 
         limiters["b"].try_acquire()
 
@@ -1113,7 +1116,7 @@ class TestEviction:
             held.pop().try_acquire()
 
         held[0].hook = use
-        limiters._slots["a"].used = None
+        limiters._slot_of("a").used = None
 
         limiters["b"].try_acquire()
         if held:
@@ -1134,7 +1137,7 @@ class TestEviction:
                 party.join()
 
         keyed["a"].hook = hook
-        keyed._slots["a"].used = None
+        keyed._slot_of("a").used = None
         keyed["b"]
 
         assert 0 == keyed["a"].snapshot().available
@@ -1147,7 +1150,7 @@ class TestEviction:
         limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
 
         def forget():
-            limiters._slots["a"].used = None
+            limiters._slot_of("a").used = None
 
             def insert():
                 limiters["c"].try_acquire()
@@ -1156,7 +1159,7 @@ class TestEviction:
             thread.join()
 
         limiters["a"].hook = forget
-        limiters._slots["a"].used = None
+        limiters._slot_of("a").used = None
 
         limiters["b"].try_acquire()
         clock.advance(10)
@@ -1174,7 +1177,7 @@ class TestEviction:
         limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=2)
         limiters["a"].hook = lambda: limiters._ring.rotate(-1)
         limiters["b"].try_acquire()
-        limiters._slots["a"].used = None
+        limiters._slot_of("a").used = None
 
         limiters["c"]
 
@@ -1185,7 +1188,7 @@ class TestEviction:
             limiters[key]
 
         assert 2 == len(limiters)
-        assert {1} == {*map(limiters._ring.count, limiters._slots.values())}
+        assert {1} == {*map(limiters._ring.count, limiters._all())}
         assert 2 == len(limiters._ring)
 
     def test_grows_past_max_keys_and_says_so_once(self, limiters):
@@ -1314,7 +1317,7 @@ class TestEviction:
 
         for key in range(300):
             before = sum(limiters[known].asked for known in limiters)
-            for slot in limiters._slots.values():
+            for slot in limiters._all():
                 slot.used = None
             limiters[key].try_acquire()
             asked.append(sum(limiters[known].asked for known in limiters) - before)
@@ -1322,68 +1325,105 @@ class TestEviction:
         assert sum(asked) <= 10 * 300
         assert max(asked[101:]) <= 10
 
-    def test_a_key_that_asks_for_itself_while_it_goes_is_kept(self, clock):
-        """
-        If the ``__hash__`` of a key looks the key up just when its instance is
-        being forgotten, the one it got is the one that stays.
-        """
-        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
-        key, got = Key("a"), []
-        limiters[key].hook = lambda: setattr(
-            key, "hook", lambda: got.append(limiters[Key("a")])
-        )
-        limiters._slots[key].used = None
-
-        held = limiters["b"]
-
-        assert got == [limiters[Key("a")]]
-        assert held is limiters["b"]
-        assert 2 == len(limiters)
-
-    def test_a_key_that_fails_while_it_goes_can_be_asked_for_again(self, clock):
-        """
-        If the ``__hash__`` of a key raises just when its instance is being
-        forgotten, that comes out, and the key works afterwards.
-        """
-        limiters = Keyed(lambda key: Hooked(1, clock=clock), max_keys=1)
-        key = Key("a")
-
-        def fail():
-            raise LookupError
-
-        limiters[key].hook = lambda: setattr(key, "hook", fail)
-        limiters._slots[key].used = None
-
-        with pytest.raises(LookupError):
-            limiters["b"]
-
-        assert Key("a") not in limiters
-        assert limiters[Key("a")] is limiters[key]
-        assert limiters["b"] is limiters["b"]
-
-    def test_one_that_went_while_another_was_made_is_replaced(self, limiters):
+    def test_one_that_went_while_another_was_made_is_replaced(
+        self, limiters, monkeypatch
+    ):
         """
         If a racing creator's instance is forgotten before it could be
         returned, the new one is put in.
         """
         old = limiters["a"]
+        use = Keyed._use
 
-        class Vanishing(dict):
-            def setdefault(self, key, fresh):
-                slot = super().setdefault(key, fresh)
-                if slot.instance is old:
-                    slot.instance, slot.gone = None, True
-                    del self[key]
-                return slot
+        def forget_and_use(keyed, slot):
+            monkeypatch.undo()
+            slot.used = None
+            keyed._forget(slot, None)
+            return use(keyed, slot)
 
-        limiters._slots["a"].instance, slots = None, Vanishing(limiters._slots)
-        slots["a"].instance = old
-        limiters._slots = slots
+        monkeypatch.setattr(Keyed, "_use", forget_and_use)
 
         new = limiters._make("a")
 
         assert new is not old
         assert new is limiters["a"]
+        assert 1 == len(limiters)
+
+
+class TestKeys:
+    """
+    Keys whose code does more than it should.
+    """
+
+    def test_of_one_hash(self, clock):
+        """
+        If keys have the same hash, each has its own instance, and is forgotten by
+        itself.
+        """
+        keyed = Keyed(lambda key: RateLimiter(1, clock=clock), max_keys=2)
+        made = [keyed[Key(value)] for value in "abc"]
+        assert 3 == len({*map(id, made)}) == len(keyed)
+        assert made == [keyed[Key(value)] for value in "abc"]
+        made[1].try_acquire()
+        del made
+
+        for value in "defg":
+            keyed[Key(value)]
+
+        assert 2 == len(keyed) == len(list(keyed))
+        assert 0 == keyed[Key("b")].snapshot().available
+        assert Key("a") not in keyed
+        assert Key("b") in keyed
+
+    def test_their_code_never_runs_under_the_lock(self, clock):
+        """
+        If keys are hashed or compared, the container's lock is free; and nothing
+        of theirs runs as they are forgotten.
+        """
+        owned = []
+
+        def note():
+            owned.append(keyed._lock._is_owned())
+
+        keyed = Keyed(lambda key: RateLimiter(1, clock=clock), max_keys=1)
+        for value in range(5):
+            keyed[Key(value, note)]
+            keyed.get(Key(value, note))
+            assert Key(value, note) in keyed
+
+        assert 1 == len(keyed)
+        assert owned
+        assert not any(owned)
+
+    def test_one_that_goes_is_not_asked(self, clock):
+        """
+        If the instance of a key is forgotten, the key's code is not run.
+        """
+        asked = []
+        keyed = Keyed(lambda key: RateLimiter(1, clock=clock), max_keys=1)
+        keyed[Key("a", lambda: asked.append("a"))]
+        asked.clear()
+
+        for other in "bcd":
+            keyed[other]
+
+        assert 1 == len(keyed)
+        assert [] == asked
+
+    def test_one_that_asks_for_itself_as_it_comes_in(self, clock):
+        """
+        If a key, compared with one of its hash, looks itself up, there is one
+        instance of it.
+        """
+        keyed = Keyed(lambda key: RateLimiter(1, clock=clock))
+        known, got = Key("a"), []
+        keyed[known]
+        known.hook = lambda: setattr(known, "hook", lambda: got.append(keyed[Key("b")]))
+
+        made = keyed[Key("b")]
+
+        assert [made] == got
+        assert 2 == len(keyed)
 
 
 class TestInterruptions:

@@ -33,6 +33,9 @@ MAX_KEYS = 1024
 #: How many instances an insertion pays to have looked at.
 _LOOKS = 8
 
+#: The slots of one hash, nearly always one. Never changed, only replaced.
+Bucket = tuple["_Slot", ...]
+
 
 class Keyed(Instance, Generic[T]):
     """
@@ -53,6 +56,8 @@ class Keyed(Instance, Generic[T]):
     many there are, and iteration goes over the keys there were when it began.
     None of them makes an instance, or keeps one from being forgotten.
 
+    Keys are compared as in a :class:`dict`, but their ``__hash__`` and ``__eq__``
+    never run under a lock, and may use the very container that is asking them.
     Safe to share between any number of threads and event loops.
 
     Args:
@@ -73,6 +78,8 @@ class Keyed(Instance, Generic[T]):
     """
 
     __slots__ = (
+        "_buckets",
+        "_count",
         "_credit",
         "_factory",
         "_fruitless",
@@ -82,13 +89,14 @@ class Keyed(Instance, Generic[T]):
         "_pattern",
         "_ring",
         "_said",
-        "_slots",
     )
 
     def __init__(
         self, factory: Callable[[Any], T], *, max_keys: int = MAX_KEYS
     ) -> None:
-        self._slots: dict[Any, _Slot] = {}
+        #: By hash: a dict of the keys would run their code whenever it is changed.
+        self._buckets: dict[int, Bucket] = {}
+        self._count = 0
         #: All slots, the next to be looked at first. Forgotten ones may lie
         #: here a little longer.
         self._ring: deque[_Slot] = deque()
@@ -120,7 +128,7 @@ class Keyed(Instance, Generic[T]):
         return self._max_keys
 
     def __getitem__(self, key: Hashable) -> T:
-        slot = self._slots.get(key)
+        slot = _found(self._buckets.get(hash(key), ()), key)
         if slot is not None:
             # Before the instance is read: see _look().
             slot.used = True
@@ -136,24 +144,24 @@ class Keyed(Instance, Generic[T]):
         Raises:
             TypeError: If *key* is not hashable.
         """
-        slot = self._slots.get(key)
+        slot = self._slot_of(key)
         if slot is None:
             return default
         instance: T | None = self._use(slot)
         return default if instance is None else instance
 
     def __contains__(self, key: object) -> bool:
-        slot = self._slots.get(key)
+        slot = self._slot_of(key)
         return slot is not None and self._instance_in(slot) is not None
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return self._count
 
     def __iter__(self) -> Iterator[Any]:
         """
         Iterate over the keys there are now.
         """
-        return iter(list(self._slots))
+        return iter([slot.key for slot in self._all()])
 
     def snapshot(self) -> dict[Any, Any]:
         """
@@ -234,17 +242,21 @@ class Keyed(Instance, Generic[T]):
 
     def __del__(self) -> None:
         # Whoever still holds one of the instances may fork.
-        if hasattr(self, "_slots"):
+        if hasattr(self, "_buckets"):
             for instance in self._instances():
                 _fork.track(instance)
 
+    def _slot_of(self, key: object) -> _Slot | None:
+        return _found(self._buckets.get(hash(key), ()), key)
+
     def _all(self) -> list[_Slot]:
         # One call, in which no other thread can change the dict.
-        return list(self._slots.values())
+        buckets = list(self._buckets.values())
+        return [slot for bucket in buckets for slot in bucket]
 
     def _instance_in(self, slot: _Slot) -> Any:
         """
-        Return the instance of *slot*, None if it is forgotten or not yet there.
+        Return the instance of *slot*, None if it is forgotten.
         """
         instance = slot.instance
         if instance is None:
@@ -356,47 +368,42 @@ class Keyed(Instance, Generic[T]):
         """
         Put *made* in, unless there is one of its key; return the one there is.
 
-        Return None if there are other orders by now, or if the key was being
-        forgotten, and it is to be tried once more. Nobody sees an instance that
+        Return None if there are other orders by now. Nobody sees an instance that
         has not obeyed: later orders find it, and what somebody changes of it
         alone comes after all earlier ones.
         """
-        slot = fresh = _Slot(key)
-        try:
-            # Outside the lock, as it runs the key's code: an empty one at first.
-            slot = self._slots.setdefault(key, fresh)
+        slot = _Slot(key, made)
+        hashed = slot.hashed
+        while True:
+            bucket = self._buckets.get(hashed, ())
+            # Outside the lock, as it runs the keys' code.
+            other = _found(bucket, key)
+            if other is not None:
+                kept = self._use(other)
+                if kept is not None:
+                    return kept
+            grown = (*bucket, slot)
             with self._lock:
-                if slot.instance is not None:
-                    slot.used = True
-                    return slot.instance
-                if not slot.gone and self._orders is orders:
+                # Nothing is called here, not even to append to the ring: no signal
+                # handler comes between.
+                if self._orders is not orders:
+                    return None
+                there = self._buckets[hashed] if hashed in self._buckets else ()  # noqa: SIM401 -- that would be a call
+                if there is bucket:
                     # What its factory changed would be changed again.
                     made._alone = False  # noqa: SLF001 -- ours
-                    self._ring.append(slot)
-                    slot.instance = made
+                    self._buckets[hashed] = grown
+                    self._ring += (slot,)
+                    self._count += 1
                     return made
-                return None
-        finally:
-            if slot.instance is None:
-                self._drop(slot)
-
-    def _drop(self, slot: _Slot) -> None:
-        """
-        Leave no empty *slot* behind; whoever was to fill it takes another.
-        """
-        with self._lock:
-            if slot.instance is None:
-                slot.gone = True
-                if self._slots.get(slot.key) is slot:
-                    del self._slots[slot.key]
 
     def _trim(self) -> None:
         """
         Forget what may be forgotten, as long as there are too many.
         """
         with self._lock:
-            self._credit = min(self._credit + _LOOKS, 2 * len(self._slots) + 1)
-        while len(self._slots) > self._max_keys and self._look():
+            self._credit = min(self._credit + _LOOKS, 2 * self._count + 1)
+        while self._count > self._max_keys and self._look():
             pass
         with self._lock:
             # Twice around: once to see who was used, once to see who was not.
@@ -443,7 +450,7 @@ class Keyed(Instance, Generic[T]):
         is answered, look-ups find no instance, and wait for the lock.
         """
         # Something nobody else can hold, and referred to as a slot is: once by
-        # the dict, once by the ring. The comparison is right whatever an
+        # its bucket, once by the ring. The comparison is right whatever an
         # interpreter counts.
         probe = _Slot(None, object())
         doubles = (probe, probe)
@@ -460,11 +467,7 @@ class Keyed(Instance, Generic[T]):
                 return True
         if not _idle(slot):
             return True
-        try:
-            self._forget(slot, mark)
-        except BaseException:
-            self._drop(slot)
-            raise
+        self._forget(slot, mark)
         del doubles
         return True
 
@@ -472,22 +475,30 @@ class Keyed(Instance, Generic[T]):
         """
         Forget *slot*, which is idle, unless it was used since it was marked.
         """
+        hashed = slot.hashed
         with self._lock:
-            if slot.used is mark:
-                # Dies after the lock is released: it may have a finaliser.
-                forgotten = slot.instance
-                # Nothing is called from here on; keys of built-in types even
-                # leave the dict without a call.
+            bucket = self._buckets.get(hashed, ())
+            left = tuple([one for one in bucket if one is not slot])
+            # Dies after the lock is released: it may have a finaliser.
+            forgotten = slot.instance
+            # Nothing is called from here until it is gone: no signal handler sees
+            # what is half done, or uses the slot.
+            if (
+                slot.used is mark
+                and hashed in self._buckets
+                and self._buckets[hashed] is bucket
+            ):
                 slot.instance = None
                 if slot.used is mark:
                     slot.gone = True
+                    if left:
+                        self._buckets[hashed] = left
+                    else:
+                        del self._buckets[hashed]
+                    self._count -= 1
                     self._fruitless = 0
                     if self._ring and self._ring[-1] is slot:
                         self._ring.pop()
-                    out = self._slots.pop(slot.key, slot)
-                    if out is not slot:
-                        # The key's __hash__ asked for it meanwhile.
-                        self._slots[slot.key] = out
                 else:  # pragma: no cover -- looked up without the GIL
                     slot.instance = forgotten
 
@@ -529,19 +540,30 @@ class Keyed(Instance, Generic[T]):
 
 class _Slot:
     """
-    Hold the instance of one key; None before it is made, and once it is forgotten.
+    Hold the instance of one key; None once it is forgotten.
     """
 
-    __slots__ = ("gone", "instance", "key", "used")
+    __slots__ = ("gone", "hashed", "instance", "key", "used")
 
-    def __init__(self, key: Any, instance: Any = None) -> None:
+    def __init__(self, key: Any, instance: Any) -> None:
         self.key = key
+        self.hashed = hash(key)
         self.instance = instance
         #: True: looked up since anybody cared. Else None, or the mark of who
         #: wants to forget it.
         self.used: object = None
         #: Whether it is forgotten, or about to be for certain.
         self.gone = False
+
+
+def _found(bucket: Bucket, key: object) -> _Slot | None:
+    """
+    Return the slot of *key* in *bucket*. Runs the keys' code.
+    """
+    for slot in bucket:
+        if slot.key is key or slot.key == key:
+            return slot
+    return None
 
 
 def _unheld(slot: _Slot, probe: _Slot) -> bool:

@@ -25,8 +25,8 @@ def is_tidy(keyed):
     """
     kept = [slot for slot in keyed._ring if not slot.gone]
     return (
-        {*map(id, kept)} == {*map(id, keyed._slots.values())}
-        and len(kept) == len(keyed._slots)
+        {*map(id, kept)} == {*map(id, keyed._all())}
+        and len(kept) == len(keyed)
         and all(slot.instance is not None for slot in kept)
     )
 
