@@ -118,6 +118,8 @@ def unique(items: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hash
     match name, arguments:
         case "add", (item,):
             return item not in items, items | {item}
+        case "update", ((item,),):
+            return int(item not in items), items | {item}
         case "discard", (item,):
             return item in items, items - {item}
         case "__contains__", (item,):
@@ -143,6 +145,9 @@ def bounded(size: int) -> Model:
             case "add", (item,):
                 is_new = item not in items
                 return is_new, (*items, item)[-size:] if is_new else items
+            case "update", ((item,),):
+                is_new = item not in items
+                return int(is_new), (*items, item)[-size:] if is_new else items
             case "discard", (item,):
                 left = tuple(one for one in items if one != item)
                 return item in items, left

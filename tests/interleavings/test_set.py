@@ -82,6 +82,10 @@ class TestThreadSafeSet:
             ((A, "b"), [("discard", A)], [("__len__",), ("__contains__", A)]),
             ((A,), [("add", B)], [("__len__",), ("__contains__", B)]),
             ((A,), [("add", B)], [("__contains__", B), ("__len__",)]),
+            # One item at a time: others may come between those of an update.
+            ((), [("update", ("a",))], [("update", ("a",))]),
+            ((), [("update", (A,))], [("add", A_TOO), ("__len__",)]),
+            ((A,), [("update", (A_TOO,))], [("discard", A), ("add", B)]),
         ],
     )
     def test_without_a_bound(self, explored, before, mine, theirs):
@@ -126,6 +130,10 @@ class TestThreadSafeSet:
             (("a", "b"), [("clear",)], [("__len__",), ("snapshot",)]),
             ((A, "b"), [("clear",)], [("iterate",), ("__len__",)]),
             (("a", "b"), [("clear",)], [("add", "c"), ("snapshot",)]),
+            # One item at a time: others may come between those of an update.
+            (("a", "b"), [("update", ("c",))], [("update", ("c",)), ("__len__",)]),
+            (("a", "b"), [("update", ("a",))], [("discard", "a"), ("add", "a")]),
+            ((A, B), [("update", (C,))], [("add", C), ("__contains__", A_TOO)]),
         ],
     )
     def test_with_a_bound(self, explored, before, mine, theirs):
@@ -143,6 +151,26 @@ class TestThreadSafeSet:
             ),
             limit=250,
         )
+
+    @pytest.mark.parametrize("max_size", [None, 4])
+    def test_two_updates(self, explored, max_size):
+        """
+        If two threads add several items each, some of them the same, each item
+        is new to one of them.
+        """
+
+        def race():
+            items = ThreadSafeSet(max_size=max_size)
+
+            def check(outcomes):
+                assert 4 == sum(one.value for one in outcomes)
+                assert {"a", "b", "c", "d"} == items.snapshot()
+
+            return Race(
+                [lambda: items.update("abc"), lambda: items.update("bcd")], check
+            )
+
+        explored(race, limit=120)
 
     @pytest.mark.parametrize("max_size", [None, 2])
     def test_finalisers_run_without_the_lock(self, explored, max_size):
