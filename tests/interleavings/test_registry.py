@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from explorer import Race
 
 from switchgear import (
@@ -28,6 +30,50 @@ class TestLookUp:
 
         explored(race, limit=60)
         explored(race, every_step=False, limit=80)
+
+    @pytest.mark.parametrize(
+        "look_up",
+        [
+            lambda names: names.limiter("a"),
+            lambda names: names.breaker("a"),
+            lambda names: names.keyed_limiter("a"),
+            lambda names: names.keyed_breaker("a"),
+            lambda names: names.keyed_limiter("a")["k"],
+            lambda names: names.keyed_breaker("a")["k"],
+            lambda names: names.counter("a"),
+            lambda names: names.unique("a"),
+            lambda names: names.unique("a", max_size=3),
+        ],
+        ids=[
+            "limiter",
+            "breaker",
+            "limiters",
+            "breakers",
+            "limiter-of-key",
+            "breaker-of-key",
+            "counter",
+            "set",
+            "bounded-set",
+        ],
+    )
+    def test_racing_visitors(self, explored, look_up):
+        """
+        If two threads are the first to ask for what is defined, of whatever
+        kind, they get the same object, and so does who asks after them.
+        """
+
+        def race():
+            names = Registry()
+            names._define("limiter", "a", {"burst": 3}, "here")
+            names._define("breaker", "a", {"threshold": 3}, "here")
+
+            def check(outcomes):
+                assert outcomes[0].value is outcomes[1].value is look_up(names)
+
+            return Race([lambda: look_up(names)] * 2, check)
+
+        explored(race, limit=60)
+        explored(race, every_step=False)
 
     def test_two_definitions(self, explored):
         """
