@@ -18,6 +18,15 @@ def passes(outcomes):
     pass
 
 
+def drained():
+    """
+    A limiter without a token.
+    """
+    limiter = RateLimiter(1, burst=2)
+    limiter.try_acquire(2)
+    return limiter
+
+
 class TestFork:
     @pytest.mark.parametrize(
         ("make", "act", "look", "limit"),
@@ -43,10 +52,14 @@ class TestFork:
                 None,
             ),
             (
-                lambda: RateLimiter(1, burst=2),
+                drained,
                 lambda limiter: limiter.wait(2),
-                lambda limiter: limiter.snapshot().waiting == 0,
-                None,
+                # Behind somebody who waits for two it would be in three seconds.
+                lambda limiter: (
+                    limiter.try_acquire().retry_after <= 1
+                    and limiter.snapshot().waiting == 0
+                ),
+                120,
             ),
             (
                 lambda: CircuitBreaker(threshold=1, cooldown=5),
