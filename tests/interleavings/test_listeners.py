@@ -10,7 +10,14 @@ from explorer.scheduler import wait_until
 from switchgear import CircuitBreaker, Keyed, RateLimiter, Registry
 from switchgear._listeners import Outbox
 from switchgear._waiting import ThreadWaiter
-from switchgear.events import CircuitForced, Event, Reconfigured
+from switchgear.events import (
+    CircuitForced,
+    Event,
+    LimiterClosed,
+    LimiterPaused,
+    LimiterReopened,
+    Reconfigured,
+)
 
 
 def taken():
@@ -85,6 +92,77 @@ def once_cooled_down(act):
     return sleep_and_act
 
 
+def every(names):
+    """
+    The limiters of a registry.
+    """
+    return names.keyed_limiter("a")
+
+
+def one(names):
+    """
+    The one of them that is listened to.
+    """
+    return every(names)["k"]
+
+
+def close_and_reopen(limiter):
+    """
+    Close a limiter, or all of a container, and reopen it.
+    """
+    limiter.close()
+    limiter.reopen()
+
+
+def load(burst):
+    """
+    Return what loads another burst into a registry.
+    """
+    return lambda names: names.configure({"limiters": {"a": {"burst": burst}}})
+
+
+#: What two threads do to one limiter, by itself or with others.
+CHANGES = {
+    "one-closes": (
+        lambda names: close_and_reopen(one(names)),
+        lambda names: one(names).close(),
+    ),
+    "one-pauses": (
+        lambda names: one(names).pause(2),
+        lambda names: one(names).pause(3),
+    ),
+    "one-changes": (
+        lambda names: one(names).reconfigure(burst=2),
+        lambda names: one(names).reconfigure(burst=3),
+    ),
+    "all-close": (
+        lambda names: close_and_reopen(every(names)),
+        lambda names: every(names).close(),
+    ),
+    "all-change": (
+        lambda names: every(names).reconfigure(burst=2),
+        lambda names: one(names).reconfigure(burst=3),
+    ),
+    "registry-loads": (load(2), load(3)),
+}
+
+
+def shown_by(event):
+    """
+    Return what a snapshot shows from *event* on.
+    """
+    match event:
+        case LimiterClosed():
+            return {"closed": event.reason}
+        case LimiterReopened():
+            return {"closed": None}
+        case LimiterPaused():
+            return {"paused_for": event.paused_for}
+        case Reconfigured():
+            return {name: new for name, (_, new) in event.changes.items()}
+    raise ValueError(event)
+
+
 #: Everything of which there is an event that needs no event loop: each is delivered
 #: in a place of its own.
 ACTS = {
@@ -141,6 +219,30 @@ class TestDelivery:
 
         explored(race, limit=120)
         explored(race, every_step=False)
+
+    @pytest.mark.parametrize(("mine", "theirs"), CHANGES.values(), ids=CHANGES)
+    def test_in_the_order_of_the_decisions(self, explored, mine, theirs):
+        """
+        If two threads close and reopen, pause or change a limiter, each event
+        tells of another state than the one before, and the last of what is.
+        """
+
+        def race():
+            names, told = Registry(), []
+            limiter = names.keyed_limiter("a", burst=1)["k"]
+            limiter.subscribe(told.append)
+
+            def check(outcomes):
+                shown = {"closed": None, "paused_for": 0.0, "burst": 1}
+                for event in told:
+                    before, shown = shown, shown | shown_by(event)
+                    assert before != shown
+                snapshot = limiter.snapshot()
+                assert shown == {name: getattr(snapshot, name) for name in shown}
+
+            return Race([lambda: mine(names), lambda: theirs(names)], check)
+
+        explored(race, every_step=False, limit=300)
 
     @pytest.mark.parametrize(("make", "act"), ACTS.values(), ids=ACTS)
     def test_with_no_lock_held(self, explored, make, act):
