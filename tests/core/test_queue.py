@@ -5,6 +5,7 @@ The queue, against a naive one that keeps levels in fractions.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 
 from fractions import Fraction
@@ -375,6 +376,31 @@ class TestProjection:
 
                 assert 300 * MS + lost == queue.turn_of(last)
                 assert 400 * MS + lost == queue.turn(100 * MS + late, 1)
+
+    @pytest.mark.parametrize("waiters", [1, 2, 7, 40])
+    @pytest.mark.parametrize("burst", [1, 2, 10])
+    @pytest.mark.parametrize("rate", [0.3, 1.0, 7.0, 333.3, 5000.0])
+    def test_late_service_within_the_slack_loses_nothing(self, rate, burst, waiters):
+        """
+        If so many always wait, each coming back as soon as it is served, turns
+        are when the rate says, to the nanosecond, though each is served late by
+        just under two milliseconds, or by less if all would be gone by then.
+        """
+        queue, interval = drained(Rate(rate, burst=burst)), SECOND / Fraction(str(rate))
+        latest = min(2 * MS, math.floor(waiters * interval)) - 1
+        lateness = itertools.cycle([latest, 0, latest // 3])
+        for _ in range(waiters):
+            enter(queue, 0, waiter=object())
+        served = 0
+        while served < 500:
+            turn = queue.turn_of(queue.first())
+
+            assert math.ceil((served + 1) * interval) == turn
+
+            now = turn + next(lateness)
+            for _ in queue.serve(now):
+                served += 1
+                enter(queue, now, waiter=object())
 
     def test_several_odd_rates_do_not_drift(self):
         """
