@@ -16,6 +16,8 @@ import itertools
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from switchgear.events import CircuitState
+
 
 #: Does an operation to a state: returns the result, and the state after it.
 Model: TypeAlias = Callable[[Any, str, tuple[Any, ...]], tuple[Any, Hashable]]
@@ -116,10 +118,9 @@ def unique(items: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hash
     Be a set without a bound, one call at a time.
     """
     match name, arguments:
-        case "add", (item,):
-            return item not in items, items | {item}
-        case "update", ((item,),):
-            return int(item not in items), items | {item}
+        case ("add", (item,)) | ("update", ((item,),)):
+            is_new = item not in items
+            return is_new if name == "add" else int(is_new), items | {item}
         case "discard", (item,):
             return item in items, items - {item}
         case "__contains__", (item,):
@@ -142,12 +143,10 @@ def bounded(size: int) -> Model:
         items: Any, name: str, arguments: tuple[Any, ...]
     ) -> tuple[Any, Hashable]:
         match name, arguments:
-            case "add", (item,):
+            case ("add", (item,)) | ("update", ((item,),)):
                 is_new = item not in items
-                return is_new, (*items, item)[-size:] if is_new else items
-            case "update", ((item,),):
-                is_new = item not in items
-                return int(is_new), (*items, item)[-size:] if is_new else items
+                after = (*items, item)[-size:] if is_new else items
+                return is_new if name == "add" else int(is_new), after
             case "discard", (item,):
                 left = tuple(one for one in items if one != item)
                 return item in items, left
@@ -171,4 +170,48 @@ def bucket(tokens: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Has
     match name, arguments:
         case "admitted", (asked,):
             return tokens >= asked, tokens - asked if tokens >= asked else tokens
+    raise ValueError(name)
+
+
+def fragile(streak: Any, name: str, arguments: tuple[Any, ...]) -> tuple[Any, Hashable]:
+    """
+    Be a circuit that two failures in a row open for good: how many there were.
+    """
+    match name, arguments:
+        case "ask", ():
+            return streak < 2, streak
+        case "count", ():
+            return streak, streak
+        case (("success" | "failure"), ()):
+            after = streak + 1 if name == "failure" else 0
+            # Late results count, but move nothing.
+            return True, streak if streak == 2 else after
+    raise ValueError(name)
+
+
+def half_open(
+    state: Any, name: str, arguments: tuple[Any, ...]
+) -> tuple[Any, Hashable]:
+    """
+    Be a circuit that begins half-open: its state, its free slots, and how many
+    successes close it.
+    """
+    phase, free, lacking = state
+    match name, arguments:
+        case "look", ():
+            return phase, state
+        case "ask", () if phase is CircuitState.HALF_OPEN:
+            return free > 0, (phase, max(0, free - 1), lacking)
+        case "ask", ():
+            return phase is CircuitState.CLOSED, state
+        case (("ignore" | "success" | "failure"), ()):
+            after: Hashable = (phase, free + 1, lacking - (name == "success"))
+            if phase is not CircuitState.HALF_OPEN:
+                # Late results count, but move nothing.
+                after = state
+            elif name == "failure":
+                after = (CircuitState.OPEN, 0, 0)
+            elif name == "success" and lacking == 1:
+                after = (CircuitState.CLOSED, 0, 0)
+            return True, after
     raise ValueError(name)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from explorer import Race
 from explorer.stand_ins import ScheduledTime
-from linearizability import History
+from linearizability import History, fragile, half_open
 
 from switchgear import CircuitBreaker, CircuitOpenError, CountWindow
 from switchgear._waiting import ThreadWaiter
@@ -58,41 +60,45 @@ class TestProbes:
         explored(race, every_step=False)
         explored(race, limit=120)
 
-    def test_a_slot_is_free_after_its_probe(self, explored):
+    @pytest.mark.parametrize(
+        ("slots", "outcomes"),
+        [
+            (1, ["ignore"]),
+            (1, ["success"]),
+            (1, ["failure"]),
+            (2, ["success", "failure"]),
+            (2, ["success", "success"]),
+        ],
+    )
+    def test_a_slot_is_free_after_its_probe(self, explored, slots, outcomes):
         """
-        If a probe ends while others ask, each answer is that of some order.
+        If probes end while others ask, each answer is that of some order: a
+        failure opens the circuit, as many successes as there are slots close it,
+        and what is reported after that changes nothing.
         """
-
-        def model(state, name, arguments):
-            slots, is_closed = state
-            match name:
-                case "asked":
-                    admitted = is_closed or slots > 0
-                    return admitted, (slots - (admitted and not is_closed), is_closed)
-                case "ignored":
-                    return True, (slots + (not is_closed), is_closed)
-            raise ValueError(name)
 
         def race():
-            breaker, history = opened(), History()
-            probe = breaker.try_acquire()
+            breaker = opened(half_open_probes=slots, successes_to_close=slots)
+            probes, history = [breaker.try_acquire() for _ in outcomes], History()
 
-            def asked():
+            def ask():
                 return bool(breaker.try_acquire())
 
-            def ignored():
-                return probe.ignore()
+            def look():
+                return breaker.snapshot().state
 
-            def check(outcomes):
-                assert history.is_linearizable(model, (0, False)), f"\n{history}"
+            def check(_):
+                history.call(look)
+                history.call(ask)
+                initial = (CircuitState.HALF_OPEN, 0, slots)
+                assert history.is_linearizable(half_open, initial), f"\n{history}"
 
-            return Race(
-                [lambda: history.call(ignored)] + [lambda: history.call(asked)] * 2,
-                check,
-            )
+            reports = map(getattr, probes, outcomes)
+            calls = [*reports, ask, ask][:3]
+            return Race([partial(history.call, call) for call in calls], check)
 
-        explored(race, every_step=False)
-        explored(race, limit=120)
+        explored(race, every_step=False, limit=450)
+        explored(race, limit=60)
 
     def test_a_probe_that_hangs(self, explored):
         """
@@ -166,6 +172,51 @@ class TestOutcomes:
             return Race([permit.failure, permit.success], check)
 
         explored(race, limit=120)
+
+    @pytest.mark.parametrize(
+        ("mine", "theirs"),
+        [
+            (["failure", "failure"], ["count", "ask"]),
+            (["failure", "ask"], ["success", "failure"]),
+            (["failure", "success"], ["failure", "count"]),
+        ],
+    )
+    def test_of_several_permits(self, explored, mine, theirs):
+        """
+        If two threads report success and failure, and ask, each call takes effect
+        at one instant: as many failures in a row as it takes open the circuit.
+        """
+
+        def race():
+            breaker, history = CircuitBreaker(threshold=2), History()
+
+            def ask():
+                return bool(breaker.try_acquire())
+
+            def count():
+                return breaker.snapshot().failures
+
+            def prepared(names):
+                looks = {"ask": ask, "count": count}
+                return [
+                    looks.get(name) or getattr(breaker.try_acquire(), name)
+                    for name in names
+                ]
+
+            def act(calls):
+                for call in calls:
+                    history.call(call)
+
+            def check(_):
+                act([ask, count])
+                assert history.is_linearizable(fragile, 0), f"\n{history}"
+
+            return Race(
+                [partial(act, prepared(mine)), partial(act, prepared(theirs))], check
+            )
+
+        explored(race, every_step=False)
+        explored(race, limit=60)
 
     def test_of_a_generation_that_is_over(self, explored):
         """
