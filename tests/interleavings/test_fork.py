@@ -59,7 +59,7 @@ class TestFork:
                     limiter.try_acquire().retry_after <= 1
                     and limiter.snapshot().waiting == 0
                 ),
-                120,
+                80,
             ),
             (
                 lambda: CircuitBreaker(threshold=1, cooldown=5),
