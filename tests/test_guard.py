@@ -127,6 +127,18 @@ class TestGuard:
         with pytest.raises(RuntimeError, match="a guard is good for one block"):
             guard.__enter__()
 
+    @pytest.mark.parametrize("error", [None, OSError()])
+    def test_left_without_having_been_entered(self, breaker, error):
+        """
+        If a guard is left that was never entered, nothing counts.
+        """
+        breaker.record_failure()
+        before = breaker.snapshot()
+
+        breaker.guard().__exit__(error and type(error), error, None)
+
+        assert before == breaker.snapshot()
+
     def test_every_use_gets_a_fresh_one(self, breaker):
         """
         If two guards are asked for, they are two.

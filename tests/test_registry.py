@@ -604,6 +604,52 @@ class TestChanging:
                 one.wait()
         assert breaker.try_acquire()
 
+    def test_what_is_interrupted_at_one_is_done_to_the_others(self, names):
+        """
+        If a listener of one is interrupted by Ctrl-C while all are closed, loaded
+        or reset, that comes out once all others have been seen to.
+        """
+
+        def interrupt(event):
+            raise KeyboardInterrupt
+
+        limiters = [names.limiter(name, burst=2) for name in "abc"]
+        breakers = [names.breaker(name, threshold=1) for name in "abc"]
+        keyed = names.keyed_limiter("a")["k"]
+        for breaker in breakers:
+            breaker.record_failure()
+        for one in (limiters[0], breakers[0], keyed):
+            one.subscribe(interrupt)
+
+        with pytest.raises(KeyboardInterrupt):
+            names.reset()
+        assert not any(breaker.is_open for breaker in breakers)
+
+        with pytest.raises(KeyboardInterrupt):
+            names.configure({"limiters": {name: {"burst": 5} for name in "abc"}})
+        assert [5] * 4 == [one.snapshot().burst for one in (*limiters, keyed)]
+
+        with pytest.raises(KeyboardInterrupt):
+            names.close("over")
+        assert ["over"] * 4 == [one.snapshot().closed for one in (*limiters, keyed)]
+
+    def test_the_end_of_a_block_is_interrupted_at_one(self):
+        """
+        If Ctrl-C comes as a limiter of an isolated block is closed, the others are
+        closed, too, and the block is over.
+        """
+
+        def interrupt(event):
+            raise KeyboardInterrupt
+
+        limiters = []
+        with pytest.raises(KeyboardInterrupt), isolated_registry() as inside:
+            limiters += [inside.limiter(name, burst=2) for name in "ab"]
+            limiters[0].subscribe(interrupt)
+
+        assert not [one for one in limiters if one.snapshot().closed is None]
+        assert "a" not in registry
+
     def test_close_needs_no_reason(self, names):
         """
         If no reason is given, the limiters have none.

@@ -214,7 +214,7 @@ class Guard(Call):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._decided:
+        if self._decided or not self._generation:
             return
         if error is not None:
             self._raised(error)

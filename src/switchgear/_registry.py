@@ -6,6 +6,7 @@ Named instances: defined once, found everywhere.
 
 from __future__ import annotations
 
+from operator import methodcaller
 from os import fsdecode
 from os.path import abspath
 from threading import RLock
@@ -25,6 +26,7 @@ from switchgear._definition import (
 from switchgear._entry import DEFINABLE, Cell, Entries, Entry
 from switchgear._keyed import MAX_KEYS, Keyed
 from switchgear._layers import MAPPING, NO_LAYERS, Layers, Said, layers_of
+from switchgear._orders import each
 from switchgear._place import caller
 from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
@@ -326,17 +328,22 @@ class Registry:
         Have all that lives go on with *after*; if one cannot, with *before*.
         """
         problems: list[str] = []
-        # Those that were made since objections were looked for as well.
-        for entry in self._sorted():
-            problems += self._adopt(entry)
-        if problems:
-            # Changed at run time since then: as if that had come first.
-            with self._lock:
-                if self._layers is after:
-                    self._layers = before
-            for entry in self._sorted():
+
+        def adopt(entry: Entry) -> None:
+            problems.extend(self._adopt(entry))
+
+        try:
+            # Those that were made since objections were looked for as well.
+            each(self._sorted(), adopt)
+        finally:
+            if problems:
+                # Changed at run time since then: as if that had come first.
+                with self._lock:
+                    if self._layers is after:
+                        self._layers = before
                 # What cannot go back either was changed once more: say so, too.
-                problems += self._adopt(entry)
+                each(self._sorted(), adopt)
+        if problems:
             raise ConfigurationError(dict.fromkeys(problems))
 
     def _changes(
@@ -396,7 +403,7 @@ class Registry:
                 for thing in things:
                     if isinstance(thing, Keyed):
                         thing._max_keys = definition.get("max_keys", MAX_KEYS)
-                    thing._configure_like(pattern, forget=forget)
+                each(things, methodcaller("_configure_like", pattern, forget=forget))
             except (TypeError, ValueError) as error:
                 problems = [f"{entry.kind}s.{entry.name}: {error}"]
             if self._layers is layers and entry.code is code:
@@ -436,12 +443,14 @@ class Registry:
         Raises:
             UnknownNameError: If nothing goes by that name.
         """
-        for entry in self._sorted() if name is None else self._named(name, *_KINDS):
+
+        def reset(entry: Entry) -> None:
             if entry.kind == "unique":
                 entry.instance.clear()
             else:
-                for thing in entry.things():
-                    thing.reset()
+                each(entry.things(), lambda thing: thing.reset())
+
+        each(self._sorted() if name is None else self._named(name, *_KINDS), reset)
 
     def close(self, reason: str = "") -> None:
         """
@@ -451,17 +460,20 @@ class Registry:
         closed too, for keys to come as well, and those that were defined but
         never used. Names defined afterwards start open.
         """
-        for kind, name in sorted({*self._entries.copy(), *self._layers.file}):
-            if kind == "limiter":
-                try:
-                    entry = self._entry(kind, name)
-                except ConfigurationError:
-                    # A table that makes no sense without code that never came:
-                    # there is nothing to close, and the others must be.
-                    continue
-                # Made now if need be: who asks next is to find it closed.
-                self._instance_of(entry).close(reason)
-                self._template_of(entry).close(reason)
+
+        def close(name: str) -> None:
+            try:
+                entry = self._entry("limiter", name)
+            except ConfigurationError:
+                # A table that makes no sense without code that never came:
+                # there is nothing to close, and the others must be.
+                return
+            # Made now if need be: who asks next is to find it closed.
+            things = self._instance_of(entry), self._template_of(entry)
+            each(things, lambda thing: thing.close(reason))
+
+        known = sorted({*self._entries.copy(), *self._layers.file})
+        each([name for kind, name in known if kind == "limiter"], close)
 
     def forget_changes(self, name: str) -> None:
         """
@@ -560,10 +572,10 @@ class Registry:
         def end(reason: str) -> None:
             # First: whoever waits is not to look up what is outside.
             try:
-                for entry in list(mine.entries.values()):
-                    if entry.kind == "limiter":
-                        for thing in entry.things():
-                            thing.close(reason)
+                entries = list(mine.entries.values())
+                limiters = [entry for entry in entries if entry.kind == "limiter"]
+                things = [thing for entry in limiters for thing in entry.things()]
+                each(things, lambda thing: thing.close(reason))
             finally:
                 self._show([world for world in self._worlds if world is not mine])
 
