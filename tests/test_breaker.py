@@ -566,6 +566,22 @@ class TestProbeLeases:
         assert 8 <= min(cooldowns) < 9
         assert 11 < max(cooldowns) <= 12
 
+    def test_without_jitter_nothing_is_drawn(self, make, clock):
+        """
+        If there is no jitter, the numbers of a seeded program stay as they are.
+        """
+        before = random.getstate()
+        breaker = make(1, 10.0)
+        breaker.record_success()
+        trip(breaker)
+        assert breaker.is_open
+        clock.advance(10)
+        assert not breaker.is_open
+        with breaker.guard():
+            pass
+
+        assert before == random.getstate()
+
     @pytest.mark.parametrize(
         "is_open",
         [lambda it: it.is_open, lambda it: not it.try_acquire()],

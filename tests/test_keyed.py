@@ -1191,23 +1191,39 @@ class TestEviction:
         assert {1} == {*map(limiters._ring.count, limiters._all())}
         assert 2 == len(limiters._ring)
 
-    def test_grows_past_max_keys_and_says_so_once(self, limiters):
+    def test_grows_past_max_keys_and_says_so_once(self, limiters, monkeypatch):
         """
         If nothing may be forgotten, it grows, and one event says so.
         """
         events = []
         limiters.subscribe(events.append, Event)
         limiters._name = "images"
-        began = time.monotonic()
+        # A machine that has been up for forty days.
+        monkeypatch.setattr(time, "monotonic_ns", lambda: 3_456_000 * 10**9 + 500)
 
         for key in range(10):
             limiters[key].try_acquire()
 
         assert 10 == len(limiters)
-        assert [(KeysExceeded, 3, "images")] == [
-            (type(event), event.max_keys, event.name) for event in events
+        assert [(KeysExceeded, 3, "images", 3_456_000.0000005)] == [
+            (type(event), event.max_keys, event.name, event.at) for event in events
         ]
-        assert began <= events[0].at <= time.monotonic()
+
+    def test_the_first_too_many_says_so(self, clock):
+        """
+        If nothing may be forgotten, all are looked at twice for the first that is
+        too many: those before it have paid for that.
+        """
+        keyed = Keyed(lambda key: RateLimiter(clock=clock), max_keys=160)
+        events = []
+        keyed.subscribe(events.append, KeysExceeded)
+
+        for key in range(160):
+            keyed[key].try_acquire()
+        assert [] == events
+        keyed[160].try_acquire()
+
+        assert 1 == len(events)
 
     def test_what_it_drops_is_finalised_without_the_lock(self):
         """

@@ -536,6 +536,17 @@ class TestPause:
 
 
 class TestAsked:
+    def test_nothing_is_asked_any_more_of_one_that_was_reset(self):
+        """
+        If a limiter is reset at the very beginning of its clock, all that a server
+        asked for is over.
+        """
+        limiter = RateLimiter(1, clock=ManualClock())
+        limiter._pause(10, 60)
+        limiter.reset()
+
+        assert 0.0 == limiter._still_asked()
+
     def test_nothing_was_asked_of_one_that_is_new(self):
         """
         If a limiter is paused as soon as its clock began, no server asked for it.
