@@ -160,26 +160,40 @@ class TestBreakages:
         assert status == 1
         assert said["flaky"].startswith("NOT CAUGHT  the second time, after tests/")
 
-    def test_kinds(self, breakage, run, capsys):
+    @pytest.mark.parametrize(
+        ("test", "kind"),
+        [
+            ("tests/interleavings/test_set.py::TestSet::test_one", "schedules"),
+            ("tests/models/test_one.py", "models"),
+            ("tests/test_stress.py::test_one", "stress"),
+            ("tests/core/test_one.py::TestLaws::test_one", "laws"),
+            ("tests/test_limiter.py::TestGuarantees::test_one", "laws"),
+            ("tests/test_limiter.py::TestPause::test_one", "unit tests"),
+        ],
+    )
+    def test_kinds(self, breakage, test, kind):
         """
-        If breakages are caught, it is told by what kind of check, also of those
-        that hang.
+        If a breakage is caught, it is told by what kind of check, also if it hangs.
+        """
+        path = breakage("one", "return n")
+        one = breakages.Breakage(
+            name="one", path=path, tests=(test,), expects_hang=True, limit=1
+        )
+
+        for said in (test, "hung, as expected"):
+            verdict = breakages.Verdict(one, breakages.Answer.CAUGHT, said)
+            assert kind == breakages.kind_of(verdict)
+
+    def test_kinds_are_counted(self, breakage, run, capsys):
+        """
+        If breakages are caught, it is told how many by what kind of check.
         """
         hang = "import threading; threading.Event().wait()"
         breakage("fails", "return n")
         path = breakage("hangs", hang, "# expect: hang", "# limit: 1")
-        laws = breakages.Breakage(
-            name="laws",
-            path=path,
-            tests=("tests/models/test_one.py",),
-            expects_hang=True,
-            limit=1,
-        )
-        hung = breakages.Verdict(laws, breakages.Answer.CAUGHT, "hung, as expected")
 
         assert breakages.main(["--root", str(path.parents[2])]) == 0
-        assert "caught by tests of one unit: 2" in capsys.readouterr().out
-        assert "models" == breakages.kind_of(hung)
+        assert "caught by unit tests: 2" in capsys.readouterr().out
 
     def test_some_or_all(self, breakage, run, capsys):
         """

@@ -274,7 +274,11 @@ def kind_of(verdict: Verdict) -> str:
         return "schedules"
     if "tests/models" in where:
         return "models"
-    return "laws" if "TestLaws" in where else "tests of one unit"
+    if "tests/test_stress" in where:
+        return "stress"
+    if "::TestLaws" in where or "::TestGuarantees" in where:
+        return "laws"
+    return "unit tests"
 
 
 def judge(breakage: Breakage, run: Run) -> tuple[Answer, str]:
