@@ -24,6 +24,7 @@ from switchgear import (
     _keyed,
     _listeners,
 )
+from switchgear._orders import each
 from switchgear._unchanged import UNCHANGED
 from switchgear.events import Event, KeysExceeded, Reconfigured
 from switchgear.testing import ManualClock, capture_events, disabled
@@ -1364,6 +1365,43 @@ class TestEviction:
         assert new is not old
         assert new is limiters["a"]
         assert 1 == len(limiters)
+
+
+class TestEach:
+    """
+    :func:`_orders.each`, by itself.
+    """
+
+    def test_an_interruption_between_two(self):
+        """
+        If Ctrl-C comes between two instances, the others are seen to, and it comes
+        out before other errors.
+        """
+        seen = []
+
+        class Interrupted:
+            def __init__(self):
+                self.left = [1, KeyboardInterrupt, 2, 3]
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                if not self.left:
+                    raise StopIteration
+                first = self.left.pop(0)
+                if first is KeyboardInterrupt:
+                    raise first
+                return first
+
+        def act(instance):
+            seen.append(instance)
+            raise ValueError(instance)
+
+        with pytest.raises(KeyboardInterrupt):
+            each(Interrupted(), act)
+
+        assert [1, 2, 3] == seen
 
 
 class TestKeys:

@@ -111,9 +111,13 @@ def each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
     An interruption (Ctrl-C) before other errors: it is meant for the program.
     """
     errors: list[BaseException] = []
-    for instance in instances:
+    left = iter(instances)
+    while True:
+        # Around the loop: an interruption may come between two of them as well.
         try:
-            act(instance)
+            for instance in left:
+                act(instance)
+            break
         except BaseException as error:  # noqa: BLE001 -- raised below
             errors.append(error)
     if errors:
