@@ -11,7 +11,12 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from stress.stress_shared import most_at_a_time, most_at_once, most_within
+from stress.stress_shared import (
+    count_inside,
+    most_at_a_time,
+    most_at_once,
+    most_within,
+)
 
 
 SCRIPT = Path(__file__).parent / "stress" / "stress_shared.py"
@@ -54,7 +59,8 @@ class TestStress:
         assert "This proves nothing: no operations, no collisions" in done.stdout
         assert "no collisions at the spared limiter" in done.stdout
         assert "no cancels after the turn" in done.stdout
-        assert "no signals inside" in done.stdout
+        assert "no signals inside, no signals under a lock" in done.stdout
+        assert "no bookings given back late" in done.stdout
 
 
 class TestMostAtOnce:
@@ -103,6 +109,21 @@ class TestMostAtATime:
         ]
 
         assert max(counts) == most_at_a_time(spans)
+
+
+class TestCountInside:
+    @given(SPANS, SPANS)
+    def test_like_comparing_each(self, spans, windows):
+        """
+        If each span is compared with each window, as many are inside.
+        """
+        expected = sum(
+            since < begin and end < until
+            for begin, end in spans
+            for since, until in windows
+        )
+
+        assert expected == count_inside(spans, windows)
 
 
 class TestMostWithin:

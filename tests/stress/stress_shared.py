@@ -3,12 +3,12 @@ Hammer shared objects from everywhere at once, and count what really happened.
 
     stress_shared.py [SECONDS]
 
-Threads, tasks of two event loops, cancellation and timeouts, exceptions thrown
-into threads, signal handlers and forks, all on the same few objects, with
-threads switched as often as Python can. In the end every step must be accounted
-for, nobody may hang, no limiter may have admitted more than it says, and no
-circuit let through more probes. A run in which nobody got into anybody's way
-proves nothing, and fails.
+Threads, tasks of two event loops, cancellation and timeouts, bookings that go
+back, exceptions thrown into threads, signal handlers and forks, all on the same
+few objects, with threads switched as often as Python can. In the end every step
+must be accounted for and have been told, nobody may hang, no limiter may have
+admitted more than it says, and no circuit let through more probes. A run in which
+nobody got into anybody's way proves nothing, and fails.
 
 Everybody keeps books on what became of each step. Only an exception that is
 thrown into a thread can keep it from learning that: each such step is noted, and
@@ -48,8 +48,19 @@ from switchgear import (
     Registry,
     ThreadSafeSet,
 )
-from switchgear._core.queue import SLACK, Status
+from switchgear._core.queue import SLACK, Queue, Status
 from switchgear._waiting import ThreadWaiter
+from switchgear.events import (
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    CircuitRefused,
+    LimiterClosed,
+    LimiterPaused,
+    LimiterReopened,
+    RateLimitRefused,
+    RateLimitWaited,
+)
 
 
 RATE, BURST = 400, 5
@@ -69,6 +80,20 @@ PATIENCE = 30.0
 #: https://github.com/python/cpython/issues/148874
 IS_WITH_SAFE = sys.version_info[:2] != (3, 14)
 
+#: Which limiters are never closed, paused or stalled: who uses these alone does
+#: not sleep for long.
+STEADY = ("limiter", "spared limiter")
+
+#: Where each event leaves a circuit.
+LEADS_TO = {
+    CircuitOpened: CircuitState.OPEN,
+    CircuitHalfOpened: CircuitState.HALF_OPEN,
+    CircuitClosed: CircuitState.CLOSED,
+}
+
+#: What a limiter tells only while it is open, or only while it is closed.
+TOLD_IN_ORDER = RateLimitRefused, RateLimitWaited, LimiterClosed, LimiterReopened
+
 #: What is said of a run.
 KINDS = (
     "operations",
@@ -78,10 +103,20 @@ KINDS = (
     *(["interruptions"] if IS_WITH_SAFE else []),
     "signals",
     "forks",
+    "bookings",
 )
 
 #: Where two can meet.
-PLACES = ("counter", "set", "limiter", "spared limiter", "breaker", "names")
+PLACES = (
+    "counter",
+    "set",
+    "limiter",
+    "spared limiter",
+    "booked limiter",
+    "breaker",
+    "spared breaker",
+    "names",
+)
 
 #: What a run must have had to prove anything.
 WANTED = (
@@ -92,13 +127,21 @@ WANTED = (
     # The code that is tried, not that of this file, was interrupted in the middle.
     *(["interruptions inside"] if IS_WITH_SAFE else []),
     "signals inside",
+    # Also while it held a lock.
+    "signals under a lock",
+    # Once they had had their turn.
+    "bookings given back late",
+    "pauses",
+    "closings",
+    "tasks sent away",
 )
 
 #: Which of a kind are told apart.
 SOME = {
-    "cancels": "after the turn",
-    "interruptions": "inside",
-    "signals": "inside",
+    "cancels": ("after the turn",),
+    "interruptions": ("inside",),
+    "signals": ("inside", "under a lock"),
+    "bookings": ("given back late",),
 }
 
 PACKAGE = str(Path(switchgear.__file__).parent)
@@ -144,18 +187,163 @@ class Call:
             self._counts[self._kind] += 1
 
 
+class Recorder(Queue):
+    """
+    Be the queue of a limiter, and note when it admits, by its own clock.
+
+    Of who is interrupted in that very moment the note may be missing; nobody is
+    noted who was not admitted. Places are not kept: what is booked on them could
+    go back as long as they live, and nobody would go the short way.
+    """
+
+    __slots__ = ("admitted_at", "attended", "gone_back", "visits")
+
+    def __init__(self, budget, now):
+        super().__init__(budget, now)
+        #: When each token was admitted, and again for each that went back.
+        self.admitted_at = []
+        self.gone_back = []
+        #: How many were admitted on whose places somebody waited.
+        self.attended = 0
+        #: How often each thread came by.
+        self.visits = {}
+
+    def serve(self, now, decided=None):
+        me = threading.get_ident()
+        self.visits[me] = self.visits.get(me, 0) + 1
+        return super().serve(now, decided)
+
+    def take(self, now, tokens, place=None):
+        is_admitted = super().take(now, tokens, place)
+        if is_admitted:
+            self.admitted_at.extend([now] * tokens)
+        return is_admitted
+
+    def _decide_on(self, now, place, decided):
+        known, is_attended = len(decided), place.waiter is not None
+        super()._decide_on(now, place, decided)
+        # Else it was somebody else who decided, in the middle of that.
+        if len(decided) > known and place.status is Status.GRANTED:
+            self.attended += is_attended
+            self.admitted_at.extend([place.turned] * place.asks)
+
+    def _amend(self, now, place, actual, status):
+        if place.status is Status.GRANTED and place.settled is None:
+            # Less may go back. Before it does: else it might be missing.
+            self.gone_back.extend([place.turned] * (place.tokens - actual))
+        return super()._amend(now, place, actual, status)
+
+
+class Attempt:
+    """
+    Know of a call whether the queue was asked, which notes when it decides.
+    """
+
+    def __init__(self, limiter):
+        self._visits, self._me = limiter._queue.visits, threading.get_ident()
+        self._before = self._visits.get(self._me)
+        self._began = time.monotonic_ns()
+
+    def short_way(self):
+        """
+        Return from when to when it was decided on, if the queue was not asked.
+        """
+        if self._visits.get(self._me) == self._before:
+            return [(self._began, time.monotonic_ns())]
+        return []
+
+
+class Listener:
+    """
+    Keep books on what one instance tells.
+    """
+
+    def __init__(self):
+        self.counts = Counter()
+        #: What was wrong with events: what a listener raises is only logged.
+        self.wrong = Counter()
+        self._place = Place()
+
+    def __call__(self, event):
+        entered = self._place.enter()
+        self.counts[type(event)] += 1
+        self.note(event)
+        if self._place.was_shared(entered):
+            self.wrong["two at a time"] += 1
+
+
+class LimiterListener(Listener):
+    """
+    Know when a limiter was closed or paused.
+    """
+
+    def __init__(self):
+        super().__init__()
+        #: How many were sent away when it was closed.
+        self.sent_away = 0
+        #: From when to when nobody was to be admitted, in nanoseconds.
+        self.spans = []
+        #: Since when it is closed, or None.
+        self._closed_at = None
+
+    def note(self, event):
+        is_closed = isinstance(event, LimiterReopened) or (
+            isinstance(event, RateLimitRefused) and event.reason.startswith("closed")
+        )
+        if isinstance(event, TOLD_IN_ORDER) and is_closed is (self._closed_at is None):
+            self.wrong[f"{type(event).__name__} out of order"] += 1
+        if isinstance(event, LimiterPaused):
+            self.keep(event.at, event.at + event.paused_for)
+        elif isinstance(event, LimiterClosed):
+            self.sent_away += event.waiting
+            self._closed_at = event.at
+        elif isinstance(event, LimiterReopened):
+            self.keep(self._closed_at, event.at)
+            self._closed_at = None
+
+    def keep(self, since, until):
+        # A microsecond less: the clock may have gone on for so long that floats do
+        # not tell nanoseconds.
+        self.spans.append((int(since * 1e9) + 1_000, int(until * 1e9) - 1_000))
+
+
+class BreakerListener(Listener):
+    """
+    Know the state of a circuit: each event begins where the last one ended.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.state = CircuitState.CLOSED
+
+    def note(self, event):
+        if isinstance(event, CircuitRefused):
+            before = after = event.state
+        elif type(event) in LEADS_TO:
+            before, after = event.from_state, LEADS_TO[type(event)]
+        else:
+            return
+        if before is not self.state:
+            self.wrong["out of order"] += 1
+        self.state = after
+
+
 class Books:
     """
     Keep what one party knows of what it has done.
     """
 
     def __init__(self):
-        #: Admitted by each limiter: when each call began and ended.
-        self.admitted = defaultdict(list)
+        #: How many each limiter admitted.
+        self.admitted = Counter()
+        #: Of those that did not go by its queue: when each began and ended.
+        self.short_ways = defaultdict(list)
         #: How many each sent away.
         self.refused = Counter()
         #: What became of calls behind the breaker.
         self.calls = Counter()
+        #: How many the spared breaker refused.
+        self.spared_refused = 0
         #: The generation of each probe, and from when to when it was out for sure.
         self.probes = []
         #: From when to when there may have been one.
@@ -176,6 +364,13 @@ class Books:
         self.doing = None
         #: What was being done, and nobody knows what became of it.
         self.doubts = defaultdict(list)
+
+    def let_through(self, name, attempt):
+        """
+        Note that the limiter of that *name* has admitted a call.
+        """
+        self.short_ways[name] += attempt.short_way()
+        self.admitted[name] += 1
 
     def done(self, what, lease, began):
         """
@@ -287,17 +482,27 @@ class Stress:
         self.counter = AtomicCounter()
         self.seen = ThreadSafeSet()
         self.recent = ThreadSafeSet(max_size=MAX_SIZE)
-        #: Nobody who uses the second is thrown at: its books are exact.
+        #: Nobody who uses any but the first is thrown at: their books are exact.
+        #: The last is booked ahead, paused, closed and reopened as well.
         self.limiters = {
-            name: RateLimiter(RATE, burst=BURST)
-            for name in ("limiter", "spared limiter")
+            name: RateLimiter(RATE, burst=BURST) for name in (*STEADY, "booked limiter")
         }
+        self.told = {name: LimiterListener() for name in self.limiters}
+        for name, limiter in self.limiters.items():
+            limiter._queue = Recorder(limiter._queue.budget, 0)
+            limiter.subscribe(self.told[name])
         self.breaker = CircuitBreaker(
             threshold=3,
             cooldown=0.001,
             half_open_probes=SLOTS,
             probe_timeout=LEASE / 1e9,
         )
+        #: Opens and closes all the time. Neither those who are thrown at use it nor
+        #: signal handlers: what these do may be told before what they interrupt.
+        self.spared_breaker = CircuitBreaker(threshold=1, cooldown=1e-6)
+        self.told_of_breaker, self.told_of_spared = BreakerListener(), BreakerListener()
+        self.breaker.subscribe(self.told_of_breaker)
+        self.spared_breaker.subscribe(self.told_of_spared)
         self.registry = Registry()
         self.places = {name: Place() for name in PLACES}
         self.main = Party(self, self.wait)
@@ -363,11 +568,11 @@ class Stress:
         name, limiter = self.choose_limiter(party)
         books = party.books
         books.doing = name, 1
-        began = time.monotonic_ns()
+        attempt = Attempt(limiter)
         with party.at(name):
             decision = limiter.try_acquire()
         if decision:
-            books.admitted[name].append((began, time.monotonic_ns()))
+            books.let_through(name, attempt)
         else:
             books.refused[name] += 1
         books.doing = None
@@ -377,7 +582,7 @@ class Stress:
         books = party.books
         timeout = party.chance.choice([None, 0.0, 0.001, 0.05])
         books.doing = name, 1
-        began = time.monotonic_ns()
+        attempt = Attempt(limiter)
         try:
             if timeout == 0:
                 with party.at(name):
@@ -388,14 +593,18 @@ class Stress:
         except RateLimitExceeded:
             books.refused[name] += 1
         else:
-            books.admitted[name].append((began, time.monotonic_ns()))
+            books.let_through(name, attempt)
         books.doing = None
 
     def choose_limiter(self, party):
         """
         Return the name of one and the limiter.
         """
-        names = ["limiter"] if party in self.victims else list(self.limiters)
+        names = list(self.limiters)
+        if party in self.victims:
+            names = ["limiter"]
+        elif party is self.main:
+            names = STEADY
         name = party.chance.choice(names)
         return name, self.limiters[name]
 
@@ -473,20 +682,33 @@ class Stress:
         with party.at("breaker"):
             self.breaker.reconfigure(threshold=party.chance.choice([2, 3]))
 
+    async def wait_async(self, party, name):
+        books, limiter = party.books, self.limiters[name]
+        attempt = Attempt(limiter)
+        try:
+            await limiter.wait_async()
+        except RateLimitExceeded:
+            books.refused[name] += 1
+            party.counts["tasks sent away"] += 1
+        except asyncio.CancelledError as error:
+            # It may have been sent away, and not know it yet.
+            books.refused[name] += place_of(error).status is Status.CLOSED
+            raise
+        else:
+            # Nothing is awaited in between: who is cancelled was not admitted.
+            books.let_through(name, attempt)
+
     def run_loop(self, party):
         """
         Run tasks that wait; cancel some, and let others' time run out.
         """
 
-        async def wait(name):
-            began = time.monotonic_ns()
-            await self.limiters[name].wait_async()
-            # Nothing is awaited in between: who is cancelled was not admitted.
-            party.books.admitted[name].append((began, time.monotonic_ns()))
-
         async def main():
             names = [party.chance.choice(list(self.limiters)) for _ in range(20)]
-            tasks = [asyncio.create_task(wait(name), name=name) for name in names]
+            tasks = [
+                asyncio.create_task(self.wait_async(party, name), name=name)
+                for name in names
+            ]
             await asyncio.sleep(party.chance.random() * 0.005)
             if party.chance.random() < 0.5:
                 # Turns come now, and no task gets to know.
@@ -494,7 +716,7 @@ class Stress:
             for task in tasks:
                 if party.chance.random() < 0.4:
                     # Where the books are exact.
-                    is_known = task.get_name() == "spared limiter"
+                    is_known = task.get_name() != "limiter"
                     was_admitted = is_known and is_admitted(task.get_coro())
                     is_cancelled = task.cancel()
                     party.counts["cancels"] += is_cancelled
@@ -510,6 +732,88 @@ class Stress:
                     pass
 
         asyncio.run(main())
+
+    def book(self, party):
+        """
+        Book ahead; cancel or settle it before the turn or after.
+        """
+        name, books, chance = "booked limiter", party.books, party.chance
+        tokens = chance.randrange(1, 4)
+        max_wait = chance.choice([None, 0.01])
+        try:
+            with party.at(name):
+                booked = self.limiters[name].reserve(tokens, max_wait=max_wait)
+        except RateLimitExceeded:
+            books.refused[name] += 1
+            return
+        time.sleep(chance.choice([0, 0.002, 0.02]))
+        had_its_turn = booked._place.status is Status.GRANTED
+        with party.at(name):
+            if chance.random() < 0.5:
+                is_first = booked.cancel()
+            else:
+                is_first = booked.settle(chance.randrange(tokens + 2))
+        assert not booked.cancel(), "given back twice"
+        with suppress(RateLimitExceeded):
+            # If it was settled before its turn it still has to come.
+            booked.wait()
+        status = booked._place.status
+        assert is_first or status is Status.CLOSED, "the first to say so did not decide"
+        books.admitted[name] += status is Status.GRANTED
+        books.refused[name] += status is Status.CLOSED
+        party.counts["bookings"] += 1
+        party.counts["bookings given back late"] += had_its_turn
+
+    def operate(self, party):
+        """
+        Close a limiter for a moment, or pause it until it must be full again.
+        """
+        time.sleep(0.02)
+        name, limiter = "booked limiter", self.limiters["booked limiter"]
+        if party.chance.random() < 0.5:
+            with party.at(name):
+                limiter.close()
+            time.sleep(0.002)
+            limiter.reopen()
+            party.counts["closings"] += 1
+            return
+        booked = limiter.reserve(BURST)
+        booked.wait()
+        with party.at(name):
+            limiter.pause(0.015)
+        # Whatever should go back too much would be theirs.
+        behind = [limiter.reserve() for _ in range(2 * BURST)]
+        time.sleep(0.017)
+        # Nothing goes back: without it the bucket would have been as full.
+        booked.cancel()
+        behind[-1].wait()
+        party.books.admitted[name] += 1 + len(behind)
+        party.counts["pauses"] += 1
+
+    def stall(self, _):
+        """
+        Keep everybody who waits from looking, as a machine may that stalls.
+        """
+        time.sleep(0.08)
+        limiter = self.limiters["booked limiter"]
+        with limiter._lock:
+            time.sleep(0.025)
+            # With a look at the end: who waits for the lock has read the clock.
+            limiter.snapshot()
+
+    def trip(self, party):
+        """
+        Open the circuit, and close it.
+        """
+        time.sleep(0.0005)
+        with party.at("spared breaker"):
+            self.spared_breaker.record_failure()
+        with party.at("spared breaker"):
+            permit = self.spared_breaker.try_acquire()
+        if permit:
+            permit.success()
+        else:
+            party.books.spared_refused += 1
 
     def throw(self, party):
         """
@@ -532,20 +836,32 @@ class Stress:
         Use everything, from within whatever the main thread is at.
         """
         if not self.is_forking:
+            counts = self.handler.counts
+            counts["signals"] += 1
+            counts["signals inside"] += is_inside(frame)
+            counts["signals under a lock"] += self.is_locked()
             self.use(self.handler.books)
-            self.handler.counts["signals"] += 1
-            self.handler.counts["signals inside"] += is_inside(frame)
         if not self.is_over:
             # Only now: the main thread would never get to do anything else.
             signal.setitimer(signal.ITIMER_REAL, 0.002)
 
+    def is_locked(self):
+        """
+        Answer whether this thread holds a lock of one of the objects.
+        """
+        objects = [self.counter, self.breaker, self.registry, *self.limiters.values()]
+        locks = [one._lock for one in objects]
+        locks += [one._table.lock for one in (self.seen, self.recent)]
+        return any(lock._is_owned() for lock in locks)
+
     def use(self, books):
         self.counter.increment()
         books.added += 1
-        for name, limiter in self.limiters.items():
-            began = time.monotonic_ns()
+        for name in STEADY:
+            limiter = self.limiters[name]
+            attempt = Attempt(limiter)
             if limiter.try_acquire():
-                books.admitted[name].append((began, time.monotonic_ns()))
+                books.let_through(name, attempt)
             else:
                 books.refused[name] += 1
         self.breaker.record_success()
@@ -576,6 +892,7 @@ class Stress:
                 self.seen.add("child")
                 self.recent.add("child")
                 for limiter in self.limiters.values():
+                    limiter.reopen()
                     limiter.wait()
                 self.registry.breaker("child", threshold=3)
                 self.breaker.reset()
@@ -596,6 +913,7 @@ class Stress:
         work = [self.count] * 2 + [self.add] * 2 + [self.ask] * 2 + [self.wait] * 2
         work += [self.call] * 2 + [self.guard] * 2 + [self.look_up] * 2
         work += [self.configure] + [self.run_loop] * 2
+        work += [self.book] * 2 + [self.operate, self.stall] + [self.trip] * 2
         work += [self.throw] if IS_WITH_SAFE else []
         threads = [Party(self, act) for act in work]
         targets = self.wait, self.ask, self.guard, self.call, self.count, self.add
@@ -639,6 +957,7 @@ class Stress:
             self.check_limiter(name, all_books)
         self.check_calls(all_books)
         self.check_probes(all_books)
+        self.check_events(all_books)
         self.check_closing()
 
     def check_counter(self, all_books):
@@ -683,28 +1002,53 @@ class Stress:
     def check_limiter(self, name, all_books):
         """
         Each call was admitted or refused, no window had more than the limiter
-        says, and nobody is left.
+        says, none was admitted while it was closed or paused, nobody is left, and
+        all of it was told.
 
         Who is cancelled gives the place back, and so does who is interrupted
         asleep. But that one may have been refused in that very moment.
         """
-        known = [span for books in all_books for span in books.admitted[name]]
+        known = sum(books.admitted[name] for books in all_books)
         refused = sum(books.refused[name] for books in all_books)
         doubts = len(doubts_of(all_books, name))
         asleep = len(doubts_of(all_books, f"{name}, asleep"))
         snapshot = self.limiters[name].snapshot()
         assert 0 == snapshot.waiting, "somebody still waits"
-        assert_within(
-            snapshot.admitted, len(known), len(known) + doubts, f"admitted by {name}"
-        )
+        assert_within(snapshot.admitted, known, known + doubts, f"admitted by {name}")
         assert_within(
             snapshot.refused,
             refused,
             refused + doubts + asleep,
             f"refused by {name}",
         )
-        most = most_at_once(known, RATE)
-        assert most <= BURST + RATE * SLACK / 1e9, f"{most:g} tokens at once"
+        spans = self.admissions(name, all_books)
+        most = most_at_once(spans, RATE)
+        # A nanosecond more: these are floats.
+        bound = BURST + RATE * (SLACK + 1) / 1e9
+        assert most <= bound, f"{most:g} tokens at once by {name}"
+        told, attended = self.told[name], self.limiters[name]._queue.attended
+        count = count_inside(spans, told.spans)
+        assert count == 0, f"{count} admitted by {name}, closed or paused"
+        assert not told.wrong, f"events of {name}: {dict(told.wrong)}"
+        # Who is interrupted may not have come to tell.
+        for event_type, there in (
+            (RateLimitRefused, snapshot.refused - told.sent_away),
+            (RateLimitWaited, attended),
+        ):
+            what = f"{event_type.__name__} of {name}"
+            least = there - doubts - asleep
+            assert_within(told.counts[event_type], least, there, what)
+
+    def admissions(self, name, all_books):
+        """
+        Return from when to when each token was admitted: of those that did not go
+        the short way it is known exactly.
+        """
+        limiter = self.limiters[name]
+        queue, epoch = limiter._queue, limiter._epoch
+        kept = Counter(queue.admitted_at) - Counter(queue.gone_back)
+        spans = [(now + epoch, now + epoch) for now in kept.elements()]
+        return spans + [one for books in all_books for one in books.short_ways[name]]
 
     def check_calls(self, all_books):
         """
@@ -732,6 +1076,27 @@ class Stress:
                 mine + most_late + doubts,
                 f"{kind} by breaker",
             )
+
+    def check_events(self, all_books):
+        """
+        Breakers told every refusal, but for those whose calls were interrupted,
+        and one at a time. The spared one told everything, in order.
+        """
+        doubts = len(doubts_of(all_books, "breaker"))
+        for breaker, told, missing in (
+            (self.breaker, self.told_of_breaker, doubts),
+            (self.spared_breaker, self.told_of_spared, 0),
+        ):
+            # Who was interrupted may have left one.
+            breaker._outbox.deliver()
+            count, there = told.counts[CircuitRefused], breaker.snapshot().refused
+            assert_within(count, there - missing, there, "CircuitRefused")
+            assert not told.wrong["two at a time"], "events of a breaker two at a time"
+        spared, told = self.spared_breaker.snapshot(), self.told_of_spared
+        refused = sum(books.spared_refused for books in all_books)
+        assert refused == spared.refused, "refused by the spared breaker"
+        assert not told.wrong, f"events of the spared breaker: {dict(told.wrong)}"
+        assert told.state is spared.state, "the last event is lost"
 
     def check_probes(self, all_books):
         """
@@ -789,6 +1154,15 @@ def is_asleep(frame):
     return frame.f_code is ThreadWaiter.sleep.__code__
 
 
+def place_of(error):
+    """
+    Return the place of the wait that *error* has ended.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    places = (frame.f_locals.get("place") for frame in frames)
+    return next(place for place in places if place is not None)
+
+
 def is_admitted(coroutine):
     """
     Answer whether a suspended wait for a limiter has its turn already.
@@ -829,6 +1203,20 @@ def most_at_a_time(spans):
     One that begins where another ends is not there with it.
     """
     return max((count for _, count in counts_of(spans, -1, 1)), default=0)
+
+
+def count_inside(spans, windows):
+    """
+    Return how many of *spans* are inside of *windows*, ends excluded, in all.
+    """
+    spans = sorted(spans)
+    begins = [begin for begin, _ in spans]
+    count = 0
+    for since, until in windows:
+        first = bisect.bisect_right(begins, since)
+        last = bisect.bisect_left(begins, until)
+        count += sum(end < until for _, end in spans[first:last])
+    return count
 
 
 def most_within(spans, windows):
@@ -901,7 +1289,8 @@ def in_words(counts, kind):
     """
     told = f"{counts[kind]:,} {kind}"
     if kind in SOME:
-        told += f" ({counts[f'{kind} {SOME[kind]}']:,} {SOME[kind]})"
+        some = ", ".join(f"{counts[f'{kind} {one}']:,} {one}" for one in SOME[kind])
+        told += f" ({some})"
     return told
 
 
