@@ -47,6 +47,14 @@ from switchgear.events import (
 from switchgear.testing import disabled
 
 
+#: Where events leave a circuit that do not say it.
+LEADS_TO = {
+    CircuitOpened: CircuitState.OPEN,
+    CircuitHalfOpened: CircuitState.HALF_OPEN,
+    CircuitClosed: CircuitState.CLOSED,
+}
+
+
 CLOSED = CircuitState.CLOSED
 OPEN = CircuitState.OPEN
 HALF_OPEN = CircuitState.HALF_OPEN
@@ -1145,6 +1153,37 @@ class TestInterruptions:
         trip(breaker)
         clock.advance(10)
         return breaker
+
+    @pytest.mark.parametrize("action", ["force_open", "reset"])
+    @pytest.mark.parametrize(
+        "act", ["record_failure", "try_acquire", "force_closed", "reset", "success"]
+    )
+    def test_reentered_what_is_told_is_what_happened(self, clock, act, action):
+        """
+        If a signal handler operates the breaker that it interrupts, each event
+        begins where the last one ended, and the last ends where the circuit is.
+        """
+        at = 1
+        while True:
+            breaker = CircuitBreaker(1, 10.0, clock=clock)
+            call = getattr(breaker, act, None)
+            if act != "record_failure":
+                trip(breaker)
+                clock.advance(10)
+            if act == "success":
+                call = breaker.try_acquire().success
+            state, events = breaker.snapshot().state, []
+            breaker.subscribe(events.append, *LEADS_TO, CircuitForced)
+            more = interrupted(call, at, getattr(breaker, action))
+            for event in events:
+                assert state is event.from_state
+                state = LEADS_TO.get(type(event)) or event.to_state
+            assert state is breaker.snapshot().state
+            if not more:
+                break
+            at += 1
+
+        assert at > 5
 
     def test_reentered_by_a_change_of_settings(self, clock, monkeypatch):
         """

@@ -195,6 +195,19 @@ class Outbox:
             own is not None and own.wants(event_type)
         )
 
+    def room_for(self, events: tuple[Event, ...]) -> deque[Event]:
+        """
+        Return what to append *events* to; the caller holds the lock of the instance.
+
+        With ``+=``, which is no call: no signal handler comes between a change and
+        what is told of it. If there is no room for them, they are dropped.
+        """
+        if len(self._pending) + len(events) <= MAX_PENDING:
+            return self._pending
+        with self._gate:
+            self._dropped += len(events)
+        return deque()
+
     def put(self, event: Event) -> None:
         """
         Append *event*; the caller holds the lock of the instance.

@@ -198,9 +198,14 @@ class TripUnit(Instance):
                         events += refused(self._outbox, self._name, refusal, at_ns)
                     call._start_ns = at_ns
                     if self._commit(
-                        policy, circuit, step, failure, asked=call, answer=answer
+                        policy,
+                        circuit,
+                        step,
+                        failure,
+                        events,
+                        asked=call,
+                        answer=answer,
                     ):
-                        self._put(events)
                         break
                     continue
             # Not under the lock: what an exception says is its author's code.
@@ -226,8 +231,7 @@ class TripUnit(Instance):
                 step = core.due(policy, circuit, at_ns, chance)
                 if told[0] is failure or not tells_why(self._outbox, step):
                     events = told_of(self._outbox, self._name, step, told[1])
-                    if self._commit(policy, circuit, step, failure):
-                        self._put(events)
+                    if self._commit(policy, circuit, step, failure, events):
                         break
                     continue
             told = (failure, text_of(failure))
@@ -320,9 +324,9 @@ class TripUnit(Instance):
                     events: tuple[Event, ...] = ()
                     if not quiet:
                         events = told_of(self._outbox, self._name, step, told[1])
-                    if self._commit(policy, circuit, step, failure, reported=call):
-                        if events:
-                            self._put(events)
+                    if self._commit(
+                        policy, circuit, step, failure, events, reported=call
+                    ):
                         break
                     continue
             # Not under the lock: what an exception says is its author's code.
@@ -359,8 +363,7 @@ class TripUnit(Instance):
                     )
                     events = (forced,)
                 failure = previous if kept else None
-                if self._commit(policy, circuit, Step(after), failure):
-                    self._put(events)
+                if self._commit(policy, circuit, Step(after), failure, events):
                     break
         self._outbox.deliver()
         del previous
@@ -375,11 +378,10 @@ class TripUnit(Instance):
                 at_ns = max(now_ns, self._last_ns)
                 after = core.fresh(policy, at_ns, generation=circuit.generation + 1)
                 events = closed_by_reset(self._outbox, self._name, circuit, at_ns)
-                if self._commit(policy, circuit, Step(after), None):
+                if self._commit(policy, circuit, Step(after), None, events):
                     admitted = self._admitted()
                     self._reads += admitted
                     self._refused = self._failed = self._ignored = 0
-                    self._put(events)
                     break
         self._outbox.deliver()
         del failure
@@ -458,6 +460,7 @@ class TripUnit(Instance):
                     at=at_ns / 1e9, kind="breaker", name=self._name, changes=changes
                 )
                 events = (changed,)
+            room = self._outbox.room_for(events) if events else None
             # Nothing is called from here to the return: see _commit().
             if (
                 self._settings is not before
@@ -473,7 +476,8 @@ class TripUnit(Instance):
             self._policy = policy
             self._circuit = adapted
             self._closed = closed
-            self._put(events)
+            if room is not None:
+                room += events
             return True
 
     def _commit(
@@ -482,13 +486,14 @@ class TripUnit(Instance):
         before: Circuit,
         step: Step,
         failure: BaseException | None,
+        events: tuple[Event, ...],
         *,
         reported: Call | None = None,
         asked: Call | None = None,
         answer: core.Answer = core.Answer(admitted=True),  # noqa: B008 -- immutable
     ) -> bool:
         """
-        Make *step* what is, if *before* and *policy* still are.
+        Make *step* what is, if *before* and *policy* still are, and tell *events*.
 
         Returns False if they are not: then somebody interrupted this thread
         and used the breaker, and the step has to be computed anew. The caller
@@ -504,6 +509,7 @@ class TripUnit(Instance):
         admitted, generation, lease, _ = answer
         failed = 1 if step.counted is FAILURE else 0
         ignored = step.expired + (1 if step.counted is IGNORED else 0)
+        room = self._outbox.room_for(events) if events else None
         # Nothing is called from here to the end. Signal handlers run, and
         # KeyboardInterrupt is raised, at calls and at the end of loops only.
         if self._circuit is not before or self._policy is not policy:
@@ -526,6 +532,8 @@ class TripUnit(Instance):
                 asked._lease = lease
             else:
                 self._refused += 1
+        if room is not None:
+            room += events
         return True
 
     def _admitted(self) -> int:
@@ -536,10 +544,6 @@ class TripUnit(Instance):
         reads = self._reads
         self._reads = reads + 1
         return self._tick() - reads
-
-    def _put(self, events: tuple[Event, ...]) -> None:
-        for event in events:
-            self._outbox.put(event)
 
     def _note_bypass(self) -> None:
         with self._lock:
