@@ -497,8 +497,8 @@ class Stress:
             half_open_probes=SLOTS,
             probe_timeout=LEASE / 1e9,
         )
-        #: Opens and closes all the time. Neither those who are thrown at use it nor
-        #: signal handlers: what these do may be told before what they interrupt.
+        #: Opens and closes all the time. Nobody who is thrown at uses it: an
+        #: event may be lost with who was to tell it.
         self.spared_breaker = CircuitBreaker(threshold=1, cooldown=1e-6)
         self.told_of_breaker, self.told_of_spared = BreakerListener(), BreakerListener()
         self.breaker.subscribe(self.told_of_breaker)
