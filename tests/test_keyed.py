@@ -879,6 +879,28 @@ class TestEviction:
         assert limiters.get("a", 5) == 5
         assert "a" not in limiters
 
+    def test_one_that_is_being_forgotten_is_made_anew(self, limiters, monkeypatch):
+        """
+        If one is asked for while another thread forgets it, it is a new one.
+        """
+        old, make = limiters["a"], Keyed._make
+        slot = limiters._slot_of("a")
+
+        def make_once_it_is_gone(keyed, key):
+            monkeypatch.undo()
+            slot.instance, slot.used = old, None
+            keyed._forget(slot, None)
+            return make(keyed, key)
+
+        monkeypatch.setattr(Keyed, "_make", make_once_it_is_gone)
+        slot.instance = None
+
+        new = limiters["a"]
+
+        assert new is not old
+        assert new is limiters["a"]
+        assert 1 == len(limiters)
+
     def test_one_that_was_changed_by_itself_stays(self, limiters):
         """
         If one instance was reconfigured, it stays: it would come back as the

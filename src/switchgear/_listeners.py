@@ -212,11 +212,7 @@ class Outbox:
         """
         Append *event*; the caller holds the lock of the instance.
         """
-        if len(self._pending) < MAX_PENDING:
-            self._pending.append(event)
-        else:
-            with self._gate:
-                self._dropped += 1
+        self.room_for((event,)).append(event)
 
     def deliver(self) -> None:
         """
