@@ -23,6 +23,7 @@ from typing import ClassVar
 import pytest
 
 from interrupting import interrupted, stop
+from stress.stress_shared import LEADS_TO
 
 from switchgear import (
     CircuitBreaker,
@@ -45,14 +46,6 @@ from switchgear.events import (
     Reconfigured,
 )
 from switchgear.testing import disabled
-
-
-#: Where events leave a circuit that do not say it.
-LEADS_TO = {
-    CircuitOpened: CircuitState.OPEN,
-    CircuitHalfOpened: CircuitState.HALF_OPEN,
-    CircuitClosed: CircuitState.CLOSED,
-}
 
 
 CLOSED = CircuitState.CLOSED

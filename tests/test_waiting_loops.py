@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -1014,6 +1015,12 @@ class TestInterruptions:
 
         assert at > 10
 
+    def come(self, loop, reservation, tasks):
+        """
+        Let one more task wait, for *reservation*, and put it to the other *tasks*.
+        """
+        tasks.extend(loop.run_until_complete(started(reservation.wait_async())))
+
     def test_while_one_comes_to_wait(self, loop):
         """
         If a task is interrupted as it comes to wait for its reservation, ahead of
@@ -1024,15 +1031,9 @@ class TestInterruptions:
             limiter = RateLimiter(0.001)
             limiter.try_acquire()
             first, behind = limiter.reserve(), limiter.reserve()
-            waits = started(behind.wait_async())
-            (waits_behind,) = loop.run_until_complete(waits)
-            tasks = [waits_behind]
-
-            def come():
-                waits = started(first.wait_async())  # noqa: B023
-                tasks.extend(loop.run_until_complete(waits))  # noqa: B023
-
-            more = interrupted(come, at, stop)
+            tasks = []
+            self.come(loop, behind, tasks)
+            more = interrupted(partial(self.come, loop, first, tasks), at, stop)
             if len(tasks) == 2 and tasks[1].done():
                 crew = limiter._crews[loop]
                 assert [behind._place] == list(crew._futures)

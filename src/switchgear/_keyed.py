@@ -128,6 +128,7 @@ class Keyed(Instance, Generic[T]):
         return self._max_keys
 
     def __getitem__(self, key: Hashable) -> T:
+        # As _slot_of(), without another call.
         slot = _found(self._buckets.get(hash(key), ()), key)
         if slot is not None:
             # Before the instance is read: see _look().

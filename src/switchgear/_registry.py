@@ -6,7 +6,6 @@ Named instances: defined once, found everywhere.
 
 from __future__ import annotations
 
-from operator import methodcaller
 from os import fsdecode
 from os.path import abspath
 from threading import RLock
@@ -392,6 +391,12 @@ class Registry:
         """
         if not entry.definable:
             return []
+
+        def follow(thing: Any) -> None:
+            if isinstance(thing, Keyed):
+                thing._max_keys = definition.get("max_keys", MAX_KEYS)
+            thing._configure_like(pattern, forget=forget)
+
         while True:
             problems: list[str] = []
             layers, code = self._layers, entry.code
@@ -400,10 +405,7 @@ class Registry:
             try:
                 # One for all of them: a template may have a thousand.
                 pattern = build(entry.kind, None, definition) if things else None
-                for thing in things:
-                    if isinstance(thing, Keyed):
-                        thing._max_keys = definition.get("max_keys", MAX_KEYS)
-                each(things, methodcaller("_configure_like", pattern, forget=forget))
+                each(things, follow)
             except (TypeError, ValueError) as error:
                 problems = [f"{entry.kind}s.{entry.name}: {error}"]
             if self._layers is layers and entry.code is code:
