@@ -2337,6 +2337,86 @@ class TestReentrancy:
 
         assert at > 10
 
+    OPERATE = (
+        ("close", ()),
+        ("reopen", ()),
+        ("pause", (10.0,)),
+        ("burst", (2,)),
+        ("max_waiters", (2,)),
+    )
+
+    @pytest.mark.parametrize("shut", [True, False])
+    @pytest.mark.parametrize("handler", OPERATE)
+    @pytest.mark.parametrize("verb", OPERATE)
+    def test_reentered_what_is_told_is_what_happened(self, verb, handler, shut):
+        """
+        If a signal handler operates the limiter that it interrupts, each event
+        begins where the last one ended, and the last ends where the limiter is.
+        """
+        at = 1
+        while True:
+            limiter, events = RateLimiter(1.0, clock=ManualClock()), []
+            if shut:
+                limiter.close()
+            now = {"closed": shut, "paused": 0, **limiter.settings()}
+            limiter.subscribe(events.append)
+            (name, given), (other, others) = verb, handler
+            # Longer, higher, more: that of the handler is another one.
+            action = partial(self.operate, limiter, other, *(3 * n for n in others))
+            more = interrupted(partial(self.operate, limiter, name, *given), at, action)
+            for event in events:
+                now.update(self.follows(now, event))
+            snapshot = limiter.snapshot()
+            assert now == {
+                "closed": snapshot.closed is not None,
+                "paused": snapshot.paused_for,
+                **limiter.settings(),
+            }
+            if not more:
+                break
+            at += 1
+
+        assert at > 5
+
+    def operate(self, limiter, verb, *given):
+        if verb in {"burst", "max_waiters"}:
+            limiter.reconfigure(**{verb: given[0]})
+        else:
+            getattr(limiter, verb)(*given)
+
+    def follows(self, now, event):
+        """
+        Return what changed by *event*, which must be possible *now*.
+        """
+        if isinstance(event, LimiterPaused):
+            assert event.paused_for > now["paused"]
+            return {"paused": event.paused_for}
+        if isinstance(event, Reconfigured):
+            assert {key: now[key] for key in event.changes} == {
+                key: before for key, (before, _) in event.changes.items()
+            }
+            return {key: after for key, (_, after) in event.changes.items()}
+        shut = isinstance(event, LimiterClosed)
+        assert now["closed"] is not shut
+        return {"closed": shut}
+
+    @pytest.mark.parametrize("given", [{"burst": 2}, {"max_waiters": 5}])
+    def test_reentered_a_limit_of_waiters_is_kept(self, given):
+        """
+        If a signal handler limits the number of waiters at any point of another
+        change, it is the limit, but for one that is set right after.
+        """
+        at = 1
+        while True:
+            limiter = RateLimiter(1.0)
+            other = partial(limiter.reconfigure, max_waiters=7)
+            if not interrupted(partial(limiter.reconfigure, **given), at, other):
+                break
+            assert limiter.settings()["max_waiters"] in {7, given.get("max_waiters", 7)}
+            at += 1
+
+        assert at > 10
+
     @pytest.mark.parametrize(
         "leave",
         [lambda one: one.cancel(), lambda one: one.wait(timeout=0) is None],

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from switchgear._clock import Clock
     from switchgear._core.rate import Rate
     from switchgear._limiter_snapshot import LimiterSnapshot
+    from switchgear.events import Event
 
 
 _ONE: Final = 1
@@ -279,17 +280,14 @@ class RateLimiter(Turnstile):
         reason = text("reason", reason)
 
         def act(now: int, _: list[Place]) -> None:
-            was_open = self._queue.closed is None
-            waiting = len(self._queue.places)
-            self._queue.close(reason)
-            if was_open:
-                self._put(
-                    LimiterClosed,
-                    now,
-                    limiter=self._name,
-                    reason=reason,
-                    waiting=waiting,
-                )
+            events = self._events(
+                LimiterClosed,
+                now,
+                limiter=self._name,
+                reason=reason,
+                waiting=len(self._queue.places),
+            )
+            self._queue.close(reason, self._outbox.room_for(events), events)
 
         self._visit(act)
 
@@ -299,8 +297,8 @@ class RateLimiter(Turnstile):
         """
 
         def act(now: int, _: list[Place]) -> None:
-            if self._queue.reopen():
-                self._put(LimiterReopened, now, limiter=self._name)
+            events = self._events(LimiterReopened, now, limiter=self._name)
+            self._queue.reopen(self._outbox.room_for(events), events)
 
         self._visit(act)
 
@@ -371,9 +369,7 @@ class RateLimiter(Turnstile):
             self._adopt(
                 now,
                 lambda old: next_rates(old, calls_per_second, burst, rates),
-                self._max_waiters
-                if isinstance(max_waiters, Unchanged)
-                else max_waiters,
+                max_waiters,
                 alone=alone,
             )
             self._own |= own
@@ -399,7 +395,7 @@ class RateLimiter(Turnstile):
 
         Without *name* and *clock*.
         """
-        return settings_of(self._rates, self._max_waiters)
+        return settings_of(self._rates, self._queue.max_waiters)
 
     def snapshot(self) -> LimiterSnapshot:
         """
@@ -437,7 +433,7 @@ class RateLimiter(Turnstile):
             self._adopt(
                 now,
                 lambda old: rates_over(pattern._rates, old, own),
-                self._max_waiters if "max_waiters" in own else pattern._max_waiters,
+                UNCHANGED if "max_waiters" in own else pattern._queue.max_waiters,
             )
 
         self._visit(act)
@@ -452,7 +448,7 @@ class RateLimiter(Turnstile):
         self,
         now: int,
         plan: Callable[[tuple[Rate, ...]], tuple[Rate, ...]],
-        max_waiters: int | None,
+        max_waiters: int | Unchanged | None,
         *,
         alone: bool = False,
     ) -> None:
@@ -461,27 +457,32 @@ class RateLimiter(Turnstile):
 
         *alone*: those of this one by itself.
         """
-        while True:
-            budget = self._queue.budget
+        queue, changed = self._queue, False
+        while not changed:
+            budget, most = queue.budget, queue.max_waiters
             old = rates_of(budget)
             rates = plan(old)
+            limit = most if isinstance(max_waiters, Unchanged) else max_waiters
+            before, after = settings_of(old, most), settings_of(rates, limit)
+            changes = {
+                key: (before.get(key), after.get(key))
+                for key in {**before, **after}
+                if before.get(key) != after.get(key)
+            }
+            events: tuple[Event, ...] = ()
+            if changes:
+                events = self._events(
+                    Reconfigured, now, kind="limiter", name=self._name, changes=changes
+                )
             # Before: an exception may come right after.
             self._alone |= alone
-            if rates == old or self._queue.reconfigure(
-                now, budget_of(rates), expected=budget
-            ):
-                break
-        before = settings_of(old, self._max_waiters)
-        self._max_waiters = max_waiters
-        after = settings_of(rates, max_waiters)
-        changes = {
-            key: (before.get(key), after.get(key))
-            for key in {**before, **after}
-            if before.get(key) != after.get(key)
-        }
-        if changes:
-            self._put(
-                Reconfigured, now, kind="limiter", name=self._name, changes=changes
+            changed = queue.reconfigure(
+                now,
+                budget if rates == old else budget_of(rates),
+                limit,
+                (budget, most),
+                self._outbox.room_for(events),
+                events,
             )
 
     def _take(self, tokens: int) -> bool:

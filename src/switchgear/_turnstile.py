@@ -71,7 +71,6 @@ class Turnstile(Instance):
         "_epoch",
         "_floor",
         "_last",
-        "_max_waiters",
         "_queue",
         "_said_blocked",
         "_ticks",
@@ -85,7 +84,6 @@ class Turnstile(Instance):
         max_waiters: int | None,
         clock: Clock | None,
     ) -> None:
-        self._max_waiters = max_waiters
         self._clock = checked_clock(clock)
         #: The clock again, if waits must follow it instead of sleeping.
         self._timers = self._clock if isinstance(self._clock, TimerClock) else None
@@ -95,7 +93,7 @@ class Turnstile(Instance):
         self._epoch = self._last
         #: How far that time went on while the clock stood still.
         self._ahead = 0
-        self._queue = Queue(budget_of(rates), 0)
+        self._queue = Queue(budget_of(rates), 0, max_waiters)
         self._crews: dict[asyncio.AbstractEventLoop, Crew] = {}
         self._said_blocked = False
         #: Until when a server asked to be left alone, if for longer than it got.
@@ -372,9 +370,10 @@ class Turnstile(Instance):
 
         def act(now: int, _: list[Place]) -> None:
             until = now + nanoseconds(seconds)
-            if until > self._queue.paused_until:
-                self._queue.pause(until)
-                self._put(LimiterPaused, now, limiter=self._name, paused_for=seconds)
+            events = self._events(
+                LimiterPaused, now, limiter=self._name, paused_for=seconds
+            )
+            self._queue.pause(until, self._outbox.room_for(events), events)
             if asked > seconds:
                 asked_until = now + nanoseconds(asked)
                 self._asked_until = max(self._asked_until, asked_until)
@@ -467,7 +466,7 @@ class Turnstile(Instance):
                         now, place.tokens, left, f"the turn is not within {timeout:g} s"
                     )
                 waiting = len(queue.places)
-                if self._max_waiters is not None and waiting >= self._max_waiters:
+                if queue.max_waiters is not None and waiting >= queue.max_waiters:
                     self._refuse(now, place.tokens, left, f"{waiting} wait already")
                 # Before it enters: an interrupted wait gives back what is its own.
                 place.waiter = waiter
@@ -657,9 +656,18 @@ class Turnstile(Instance):
             self._put(LoopBlocked, now, limiter=self._name)
 
     def _put(self, event_type: type[Event], now: int, **fields: Any) -> None:
-        if self._outbox.wants(event_type):
-            at = (now + self._epoch) / 1e9
-            self._outbox.put(event_type(at=at, **fields))
+        for event in self._events(event_type, now, **fields):
+            self._outbox.put(event)
+
+    def _events(
+        self, event_type: type[Event], now: int, **fields: Any
+    ) -> tuple[Event, ...]:
+        """
+        Return what is to be told, if anybody would be.
+        """
+        if not self._outbox.wants(event_type):
+            return ()
+        return (event_type(at=(now + self._epoch) / 1e9, **fields),)
 
     def _note_bypass(self) -> None:
         # Whoever leaves the queue looks whether the short way may be open.

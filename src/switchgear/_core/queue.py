@@ -138,6 +138,7 @@ class Queue:
         "admitted",
         "budget",
         "closed",
+        "max_waiters",
         "paused_until",
         "places",
         "queued_tokens",
@@ -146,8 +147,12 @@ class Queue:
         "waited",
     )
 
-    def __init__(self, budget: Budget, now: int) -> None:
+    def __init__(
+        self, budget: Budget, now: int, max_waiters: int | None = None
+    ) -> None:
         self.budget = budget
+        #: How many places it may hold, or None; whoever enters one sees to that.
+        self.max_waiters = max_waiters
         self.state: Any = budget.full(now)
         self.places: OrderedDict[Place, None] = OrderedDict()
         #: What all places together will take.
@@ -492,41 +497,56 @@ class Queue:
             decided += [place]
         return True
 
-    def pause(self, until: int) -> None:
+    # Operating: what is told of a change goes to the news with it, without a call in
+    # between. So whatever a signal handler changes is told before both, or after.
+
+    def pause(self, until: int, news: Any = (), events: tuple[Any, ...] = ()) -> None:
         """
-        Admit nobody before *until*.
+        Admit nobody before *until*; add *events* to *news* if that is later.
         """
         if until > self.paused_until:
             self.paused_until = until
             self._plan = None
+            news += events
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, news: Any = (), events: tuple[Any, ...] = ()) -> None:
         """
         Admit nobody any more; whoever is queued is sent away when served.
+
+        Adds *events* to *news* if it was not closed yet.
         """
         self._sifts = True
+        if self.closed is None:
+            news += events
         self.closed = reason
 
-    def reopen(self) -> bool:
+    def reopen(self, news: Any = (), events: tuple[Any, ...] = ()) -> None:
         """
-        Admit again; answer whether it was closed.
+        Admit again; add *events* to *news* if it was closed.
         """
-        was_closed = self.closed is not None
+        if self.closed is not None:
+            news += events
         self.closed = None
-        return was_closed
 
     def reconfigure(
-        self, now: int, budget: Budget, expected: Budget | None = None
+        self,
+        now: int,
+        budget: Budget,
+        max_waiters: int | None = None,
+        expected: tuple[Budget, int | None] | None = None,
+        news: Any = (),
+        events: tuple[Any, ...] = (),
     ) -> bool:
         """
-        Go on with *budget*; whoever asks too much for it is sent away when served.
+        Go on with *budget* and *max_waiters*, and add *events* to *news*.
 
-        Answers False, and does nothing, if it is not the *expected* one that it
-        takes the place of.
+        Whoever asks too much for the budget is sent away when served. Answers
+        False, and does nothing, if it is not the *expected* two that they take the
+        place of.
         """
         while True:
-            old, state = self.budget, self.state
-            if expected is not None and old is not expected:
+            old, most, state = self.budget, self.max_waiters, self.state
+            if expected is not None and (old, most) != expected:
                 return False
             self._note_room(now)
             after = carry(old, state, now, budget)
@@ -535,8 +555,9 @@ class Queue:
             link = weakref.ref(room)
             previous = self._rooms.newest()
             # No call from here on: see the top of this file.
-            if self.state is state and self.budget is old:
+            if self.state is state and self.budget is old and self.max_waiters == most:
                 self.budget = budget
+                self.max_waiters = max_waiters
                 self.state = after
                 self._rooms.link = link
                 if previous is not None:
@@ -544,6 +565,7 @@ class Queue:
                 self._since = now
                 self._sifts = True
                 self._plan = None
+                news += events
                 return True
 
     def refill(self, now: int) -> None:
