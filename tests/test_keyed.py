@@ -8,6 +8,8 @@ import threading
 import time
 import weakref
 
+from functools import partial
+
 import pytest
 
 from hypothesis import given
@@ -782,6 +784,15 @@ class TestPause:
         assert "" == limiters["a"].snapshot().closed
 
 
+class Alike:
+    """
+    Be a key of the same hash as all others.
+    """
+
+    def __hash__(self):
+        return 1
+
+
 class TestEviction:
     def test_the_one_not_looked_up_for_longest_is_forgotten(self, limiters):
         """
@@ -833,6 +844,33 @@ class TestEviction:
 
         assert before == breakers["a"].snapshot()
         assert len(breakers) <= 2
+
+    def test_reentered_another_of_the_same_hash_stays(self, clock):
+        """
+        If a signal handler looks up another key of the same hash, while one is
+        forgotten, that one stays.
+        """
+        at = 1
+        while True:
+            limiters = Keyed(lambda key: RateLimiter(1.0, clock=clock), max_keys=3)
+            idle, busy, meanwhile = Alike(), Alike(), Alike()
+            # Two more, that the handler forgets, and not the one that is forgotten.
+            for key in (idle, "a", "b"):
+                limiters[key]
+            kept = []
+
+            def handler(limiters=limiters, kept=kept, key=meanwhile):
+                kept.append(limiters[key])
+
+            more = interrupted(partial(limiters.__getitem__, busy), at, handler)
+
+            assert kept == [limiters[meanwhile]] * more
+            assert len(limiters) == len(list(limiters))
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
 
     def test_one_that_was_used_while_it_was_asked_stays(self, clock):
         """

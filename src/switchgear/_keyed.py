@@ -478,17 +478,13 @@ class Keyed(Instance, Generic[T]):
         """
         hashed = slot.hashed
         with self._lock:
-            bucket = self._buckets.get(hashed, ())
+            bucket = self._buckets[hashed]
             left = tuple([one for one in bucket if one is not slot])
             # Dies after the lock is released: it may have a finaliser.
             forgotten = slot.instance
             # Nothing is called from here until it is gone: no signal handler sees
             # what is half done, or uses the slot.
-            if (
-                slot.used is mark
-                and hashed in self._buckets
-                and self._buckets[hashed] is bucket
-            ):
+            if self._buckets[hashed] is bucket:
                 slot.instance = None
                 if slot.used is mark:
                     slot.gone = True
@@ -500,7 +496,7 @@ class Keyed(Instance, Generic[T]):
                     self._fruitless = 0
                     if self._ring and self._ring[-1] is slot:
                         self._ring.pop()
-                else:  # pragma: no cover -- looked up without the GIL
+                else:
                     slot.instance = forgotten
 
     def _configure_like(self, pattern: Any, *, forget: bool) -> None:

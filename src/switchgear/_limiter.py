@@ -478,7 +478,7 @@ class RateLimiter(Turnstile):
             self._alone |= alone
             changed = queue.reconfigure(
                 now,
-                budget if rates == old else budget_of(rates),
+                budget_of(rates),
                 limit,
                 (budget, most),
                 self._outbox.room_for(events),
