@@ -510,7 +510,9 @@ class SecondTry:
         own = f"test_{stem.lstrip('_')}"
         also = [f"interleavings/test_{INTERLEAVINGS[stem]}.py"]
         also += ["interleavings/test_fork.py", *(f"test_{one}.py" for one in ALONE)]
-        tests = [f"tests/{name}" for name in (*self._part.tests, *also)]
+        # Its own first: most are noticed there.
+        names = sorted([*self._part.tests, *also], key=lambda name: own not in name)
+        tests = [f"tests/{name}" for name in names]
         which = " or ".join([own, *STEPS, "interleavings", *ALONE])
         run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
         return [*run, "-k", which, *tests]
