@@ -274,12 +274,16 @@ def _report(name: str, line: str, scheduler: Scheduler, error: BaseException) ->
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """
-    Keep the collector, and so finalisers, from running at steps of its own choice.
+    Keep the collector, and so finalisers, from running at steps of its own choice;
+    leave nothing that it could collect.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        # Who is left would be found by whoever looks for all there are; its lock is
+        # for threads that are scheduled.
+        gc.collect(0)
         if was_on:
             gc.enable()

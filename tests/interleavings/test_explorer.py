@@ -5,6 +5,7 @@ The explorer itself: that it finds what there is to find.
 from __future__ import annotations
 
 import itertools
+import weakref
 
 import pytest
 
@@ -240,6 +241,24 @@ class TestSearch:
             explore(race)
 
         assert explore(lambda: race(OSError)).is_complete
+
+    def test_nothing_is_left(self):
+        """
+        If all was tried, what was made for it is gone, and nobody finds its locks.
+        """
+        left = []
+
+        def race():
+            counter = AtomicCounter()
+            cycle = [counter]
+            cycle.append(cycle)
+            left.append(weakref.ref(counter))
+            return Race([counter.increment] * 2, passes)
+
+        explore(race, every_step=False)
+
+        assert len(left) > 2
+        assert {None} == {one() for one in left}
 
     def test_no_end(self):
         """
