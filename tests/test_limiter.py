@@ -558,6 +558,20 @@ class TestAsked:
 
 
 class TestReconfigure:
+    @pytest.mark.parametrize("change", [{}, {"max_waiters": 5}, {"burst": 10}])
+    def test_rates_that_stay_give_back_as_before(self, clock, change):
+        """
+        If rates are what they were, what is booked goes back to the last tick.
+        """
+        limiter = RateLimiter(1.0, burst=10, clock=clock)
+        first, second = limiter.reserve(5), limiter.reserve(5)
+
+        limiter.reconfigure(**change)
+        second.cancel()
+        first.cancel()
+
+        assert limiter.try_acquire(10).admitted
+
     def test_sleepers_are_re_timed(self, clock):
         """
         If the rate is raised, sleepers go when their new turns come.
@@ -2401,19 +2415,64 @@ class TestReentrancy:
         assert now["closed"] is not shut
         return {"closed": shut}
 
-    @pytest.mark.parametrize("given", [{"burst": 2}, {"max_waiters": 5}])
-    def test_reentered_a_limit_of_waiters_is_kept(self, given):
+    def test_reentered_a_limit_of_waiters_is_kept(self):
         """
         If a signal handler limits the number of waiters at any point of another
-        change, it is the limit, but for one that is set right after.
+        change, that is the limit.
         """
         at = 1
         while True:
             limiter = RateLimiter(1.0)
             other = partial(limiter.reconfigure, max_waiters=7)
-            if not interrupted(partial(limiter.reconfigure, **given), at, other):
+            if not interrupted(partial(limiter.reconfigure, burst=2), at, other):
                 break
-            assert limiter.settings()["max_waiters"] in {7, given.get("max_waiters", 7)}
+            assert 7 == limiter.settings()["max_waiters"]
+            at += 1
+
+        assert at > 10
+
+    @pytest.mark.parametrize("given", [{"burst": 7}, {"max_waiters": 7}])
+    @pytest.mark.parametrize("forget", [True, False])
+    def test_reentered_what_was_set_stays_above_what_lies_below(self, forget, given):
+        """
+        If a signal handler sets something while a definition is followed, it
+        stays; unless it came before what is forgotten was.
+        """
+        at, ((name, value),) = 1, given.items()
+        pattern = RateLimiter(1.0, burst=3, max_waiters=3)
+        while True:
+            limiter = RateLimiter(1.0)
+            other = partial(limiter.reconfigure, **given)
+            follow = partial(limiter._configure_like, pattern, forget=forget)
+            if not interrupted(follow, at, other):
+                break
+            is_set = name in limiter._own
+            assert is_set or forget
+            assert (value if is_set else 3) == limiter.settings()[name]
+            at += 1
+
+        assert at > 10
+
+    def test_reentered_it_tells_how_many_are_sent_away(self):
+        """
+        If a signal handler takes a place while a limiter is closed, it is told of
+        as it is treated.
+        """
+        at = 1
+        while True:
+            limiter, events = RateLimiter(1.0, clock=ManualClock()), []
+            limiter.wait()
+            limiter.subscribe(events.append, LimiterClosed)
+            queued = [limiter.reserve()]
+
+            def handler(limiter=limiter, queued=queued):
+                with suppress(RateLimitExceeded):
+                    queued.append(limiter.reserve())
+
+            if not interrupted(limiter.close, at, handler):
+                break
+            gone = [one for one in queued if one._place.status is Status.CLOSED]
+            assert [len(gone)] == [event.waiting for event in events]
             at += 1
 
         assert at > 10

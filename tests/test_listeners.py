@@ -802,8 +802,40 @@ class TestMemory:
         assert 1 == len(caplog.messages)
         assert [9] == numbers(told)[6:]
 
+    def test_what_did_not_happen_is_not_dropped(
+        self, outbox, told, monkeypatch, caplog
+    ):
+        """
+        If there is no room for what then does not happen, nothing was dropped.
+        """
+        monkeypatch.setattr(_listeners, "MAX_PENDING", 1)
+        outbox.put(event(0))
+        room = outbox.room_for((event(1),))
+        outbox.room_for((event(2),))
+        room += (event(1),)
+
+        with caplog.at_level(logging.ERROR, "switchgear"):
+            outbox.deliver()
+
+        assert [0] == numbers(told)
+        assert ["switchgear.events_dropped dropped=1"] == caplog.messages
+
 
 class TestFork:
+    def test_room_that_was_asked_for_before_is_room_still(self, outbox, told):
+        """
+        If a signal handler forks while something is about to be told, the child
+        tells it as well, and nothing that was pending in the parent.
+        """
+        outbox.put(event(0))
+        room = outbox.room_for((event(1),))
+
+        outbox.after_fork()
+        room += (event(1),)
+        outbox.deliver()
+
+        assert [1] == numbers(told)
+
     def test_child_delivers_though_a_thread_of_the_parent_was_at_it(
         self, outbox, told, start, in_child
     ):

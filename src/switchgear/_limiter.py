@@ -280,14 +280,18 @@ class RateLimiter(Turnstile):
         reason = text("reason", reason)
 
         def act(now: int, _: list[Place]) -> None:
-            events = self._events(
-                LimiterClosed,
-                now,
-                limiter=self._name,
-                reason=reason,
-                waiting=len(self._queue.places),
-            )
-            self._queue.close(reason, self._outbox.room_for(events), events)
+            queue, is_closed = self._queue, False
+            while not is_closed:
+                waiting = queue.waiting
+                events = self._events(
+                    LimiterClosed,
+                    now,
+                    limiter=self._name,
+                    reason=reason,
+                    waiting=waiting,
+                )
+                news = self._outbox.room_for(events)
+                is_closed = queue.close(reason, waiting, news, events)
 
         self._visit(act)
 
@@ -365,13 +369,14 @@ class RateLimiter(Turnstile):
         }
         own = {name for name, value in given.items() if value is not UNCHANGED}
 
+        def plan(
+            old: tuple[Rate, ...], most: int | None
+        ) -> tuple[tuple[Rate, ...], int | None]:
+            limit = most if isinstance(max_waiters, Unchanged) else max_waiters
+            return next_rates(old, calls_per_second, burst, rates), limit
+
         def act(now: int, _: list[Place]) -> None:
-            self._adopt(
-                now,
-                lambda old: next_rates(old, calls_per_second, burst, rates),
-                max_waiters,
-                alone=alone,
-            )
+            self._adopt(now, plan, alone=alone)
             self._own |= own
 
         self._visit(act)
@@ -426,15 +431,20 @@ class RateLimiter(Turnstile):
         changed at run time then. The pattern is new, and nobody else's.
         """
 
+        def plan(
+            old: tuple[Rate, ...], most: int | None
+        ) -> tuple[tuple[Rate, ...], int | None]:
+            # Asked anew each time: a signal handler may have set something.
+            own = self._own
+            limit = most if "max_waiters" in own else pattern._queue.max_waiters
+            return rates_over(pattern._rates, old, own), limit
+
         def act(now: int, _: list[Place]) -> None:
             if forget:
-                self._own, self._alone = pattern._own, False
-            own = frozenset() if forget else self._own
-            self._adopt(
-                now,
-                lambda old: rates_over(pattern._rates, old, own),
-                UNCHANGED if "max_waiters" in own else pattern._queue.max_waiters,
-            )
+                self._own, self._alone = frozenset(), False
+            self._adopt(now, plan)
+            if forget:
+                self._own |= pattern._own
 
         self._visit(act)
 
@@ -447,13 +457,14 @@ class RateLimiter(Turnstile):
     def _adopt(
         self,
         now: int,
-        plan: Callable[[tuple[Rate, ...]], tuple[Rate, ...]],
-        max_waiters: int | Unchanged | None,
+        plan: Callable[
+            [tuple[Rate, ...], int | None], tuple[tuple[Rate, ...], int | None]
+        ],
         *,
         alone: bool = False,
     ) -> None:
         """
-        Change the settings, rates as *plan* says of those before, and tell it.
+        Change rates and max_waiters as *plan* says of those before, and tell it.
 
         *alone*: those of this one by itself.
         """
@@ -461,8 +472,7 @@ class RateLimiter(Turnstile):
         while not changed:
             budget, most = queue.budget, queue.max_waiters
             old = rates_of(budget)
-            rates = plan(old)
-            limit = most if isinstance(max_waiters, Unchanged) else max_waiters
+            rates, limit = plan(old, most)
             before, after = settings_of(old, most), settings_of(rates, limit)
             changes = {
                 key: (before.get(key), after.get(key))
@@ -478,7 +488,7 @@ class RateLimiter(Turnstile):
             self._alone |= alone
             changed = queue.reconfigure(
                 now,
-                budget_of(rates),
+                budget if rates == old else budget_of(rates),
                 limit,
                 (budget, most),
                 self._outbox.room_for(events),

@@ -156,13 +156,22 @@ class Outbox:
     it. Whichever thread is delivering already takes along what others put.
     """
 
-    __slots__ = ("_courier", "_dropped", "_gate", "_pending", "_subscriptions")
+    __slots__ = (
+        "_courier",
+        "_dropped",
+        "_gate",
+        "_overflow",
+        "_pending",
+        "_subscriptions",
+    )
 
     def __init__(self) -> None:
         self._pending: deque[Event] = deque()
         self._subscriptions: Subscriptions | None = None
         #: The thread that is delivering, or 0.
         self._courier = 0
+        #: What found no room and was not counted yet, and how many were.
+        self._overflow: deque[Event] = deque()
         self._dropped = 0
         # Held while the courier changes, never while a listener runs.
         self._gate = RLock()
@@ -200,13 +209,22 @@ class Outbox:
         Return what to append *events* to; the caller holds the lock of the instance.
 
         With ``+=``, which is no call: no signal handler comes between a change and
-        what is told of it. If there is no room for them, they are dropped.
+        what is told of it. If there is no room for them, they will be dropped.
         """
         if len(self._pending) + len(events) <= MAX_PENDING:
             return self._pending
+        self._count_dropped()
+        return self._overflow
+
+    def _count_dropped(self) -> int:
+        """
+        Drop what found no room; return how many events were since they were told of.
+        """
         with self._gate:
-            self._dropped += len(events)
-        return deque()
+            for _ in range(len(self._overflow)):
+                self._overflow.popleft()
+                self._dropped += 1
+            return self._dropped
 
     def put(self, event: Event) -> None:
         """
@@ -225,7 +243,7 @@ class Outbox:
             return
         me = get_ident()
         mine = 0
-        dropped = 0
+        is_done = False
         interruption: BaseException | None = None
         try:
             while True:
@@ -239,8 +257,7 @@ class Outbox:
                             if not self._pending:
                                 # Who puts an event from now on finds no courier.
                                 self._courier = mine = 0
-                                dropped += self._dropped
-                                self._dropped = 0
+                                is_done = True
                                 break
                             self._courier = mine = me
                             event = self._pending[0]
@@ -252,10 +269,18 @@ class Outbox:
         finally:
             if mine:  # pragma: no cover -- a second Ctrl-C while handling the first
                 self._courier = 0
-        if dropped:
-            _structlog.report_dropped(dropped)
+        if is_done:
+            self._report_dropped()
         if interruption is not None:
             raise interruption
+
+    def _report_dropped(self) -> None:
+        if self._overflow or self._dropped:
+            with self._gate:
+                dropped = self._count_dropped()
+                self._dropped = 0
+            if dropped:
+                _structlog.report_dropped(dropped)
 
     def _tell(self, event: Event) -> BaseException | None:
         interruption = EVERYWHERE.call(event)
@@ -266,7 +291,9 @@ class Outbox:
         """
         Leave the parent's events to the parent. Runs in a forked child.
         """
-        self._pending = deque()
+        # The same still: whoever forked may be about to put something in.
+        self._pending.clear()
+        self._overflow.clear()
         self._dropped = 0
         self._gate = RLock()
         # Only the thread that forked lives on, perhaps amid a delivery.

@@ -204,6 +204,7 @@ def check(queue):
     places = list(queue.places)
 
     assert all(place.status is Status.QUEUED for place in places)
+    assert len(places) == queue.waiting
     assert sum(place.asks + place.owes for place in places) == queue.queued_tokens
     assert sum(place.waiter is not None for place in places) == queue._attended
     front = queue.front()

@@ -17,6 +17,7 @@ from explorer import (
     ScheduleFailed,
     explore,
     replay,
+    search,
 )
 from explorer.schedule import Schedule, Turn
 from explorer.scheduler import Scheduler
@@ -242,10 +243,11 @@ class TestSearch:
 
         assert explore(lambda: race(OSError)).is_complete
 
-    def test_nothing_is_left(self):
+    def test_nothing_is_left(self, monkeypatch):
         """
         If all was tried, what was made for it is gone, and nobody finds its locks.
         """
+        monkeypatch.setattr(search, "COLLECTED_EVERY", 10**9)
         left = []
 
         def race():

@@ -145,6 +145,7 @@ class Queue:
         "refused",
         "state",
         "waited",
+        "waiting",
     )
 
     def __init__(
@@ -155,6 +156,8 @@ class Queue:
         self.max_waiters = max_waiters
         self.state: Any = budget.full(now)
         self.places: OrderedDict[Place, None] = OrderedDict()
+        #: How many places there are: without a call, unlike len().
+        self.waiting = 0
         #: What all places together will take.
         self.queued_tokens = 0
         self.paused_until = 0
@@ -353,6 +356,7 @@ class Queue:
         place.since = now
         place.status = Status.QUEUED
         self.places[place] = None
+        self.waiting += 1
         self.queued_tokens += place.tokens
         if place.waiter is not None:
             self._attended += 1
@@ -462,6 +466,7 @@ class Queue:
             self._attended -= 1
         self._plan = fresh if self._plan is plan else None
         del self.places[place]
+        self.waiting -= 1
         decided += [place]
         self._rooms.add(link)
 
@@ -492,6 +497,7 @@ class Queue:
             self._since = now
         self._plan = None
         del self.places[place]
+        self.waiting -= 1
         if decided is not None:
             # No call either.
             decided += [place]
@@ -509,24 +515,37 @@ class Queue:
             self._plan = None
             news += events
 
-    def close(self, reason: str, news: Any = (), events: tuple[Any, ...] = ()) -> None:
+    def close(
+        self,
+        reason: str,
+        waiting: int | None = None,
+        news: Any = (),
+        events: tuple[Any, ...] = (),
+    ) -> bool:
         """
         Admit nobody any more; whoever is queued is sent away when served.
 
-        Adds *events* to *news* if it was not closed yet.
+        Adds *events* to *news* if it was not closed yet. Answers False, and does
+        nothing, if there are not so many *waiting* as they say.
         """
+        # No call from here on: see the top of this file.
+        if waiting is not None and self.waiting != waiting:
+            return False
+        was_closed = self.closed
         self._sifts = True
-        if self.closed is None:
-            news += events
         self.closed = reason
+        if was_closed is None:
+            news += events
+        return True
 
     def reopen(self, news: Any = (), events: tuple[Any, ...] = ()) -> None:
         """
         Admit again; add *events* to *news* if it was closed.
         """
-        if self.closed is not None:
-            news += events
+        was_closed = self.closed
         self.closed = None
+        if was_closed is not None:
+            news += events
 
     def reconfigure(
         self,
@@ -540,7 +559,7 @@ class Queue:
         """
         Go on with *budget* and *max_waiters*, and add *events* to *news*.
 
-        Whoever asks too much for the budget is sent away when served. Answers
+        Whoever asks too much for another budget is sent away when served. Answers
         False, and does nothing, if it is not the *expected* two that they take the
         place of.
         """
@@ -548,6 +567,11 @@ class Queue:
             old, most, state = self.budget, self.max_waiters, self.state
             if expected is not None and (old, most) != expected:
                 return False
+            if budget is old:
+                # No call since the look.
+                self.max_waiters = max_waiters
+                news += events
+                return True
             self._note_room(now)
             after = carry(old, state, now, budget)
             # Samples from here on are in the ticks of the new budget.
@@ -592,7 +616,7 @@ class Queue:
             # Somebody may hold it here, too: a reservation, or whoever forked.
             place.status = Status.LEFT
         self.places = OrderedDict()
-        self.queued_tokens = self._attended = 0
+        self.waiting = self.queued_tokens = self._attended = 0
         self._plan = None
 
     def _due_place(self, now: int) -> Place | None:
