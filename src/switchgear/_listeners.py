@@ -216,15 +216,15 @@ class Outbox:
         self._count_dropped()
         return self._overflow
 
-    def _count_dropped(self) -> int:
+    def _count_dropped(self) -> None:
         """
-        Drop what found no room; return how many events were since they were told of.
+        Drop what found no room.
         """
         with self._gate:
-            for _ in range(len(self._overflow)):
-                self._overflow.popleft()
+            while self._overflow:
+                # Without a call: a signal handler may be at it as well.
+                del self._overflow[0]
                 self._dropped += 1
-            return self._dropped
 
     def put(self, event: Event) -> None:
         """
@@ -275,12 +275,11 @@ class Outbox:
             raise interruption
 
     def _report_dropped(self) -> None:
-        if self._overflow or self._dropped:
-            with self._gate:
-                dropped = self._count_dropped()
-                self._dropped = 0
-            if dropped:
-                _structlog.report_dropped(dropped)
+        with self._gate:
+            self._count_dropped()
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _structlog.report_dropped(dropped)
 
     def _tell(self, event: Event) -> BaseException | None:
         interruption = EVERYWHERE.call(event)
