@@ -271,6 +271,7 @@ class TestLaws:
     )
     @example(429, {"Date": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0)
     @example(429, {"Retry-After": "0 0 0 0 0 0"}, 0.0)
+    @example(429, {"RateLimit": '"a";r=;'}, 0.0)
     def test_no_header_can_raise(self, status, headers, now):
         """
         If headers are anything at all, the answer is a hint that makes sense.

@@ -97,7 +97,7 @@ class TestLookUp:
                 tolerates=(ConfigurationError,),
             )
 
-        explored(race, preemptions=1, limit=300)
+        explored(race, preemptions=1, limit=1_500)
 
     def test_keys(self, explored):
         """
