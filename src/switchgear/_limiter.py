@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from switchgear._limiter_snapshot import LimiterSnapshot
     from switchgear.events import Event
 
+    #: Rates, and how many may wait.
+    _Wanted = tuple[tuple[Rate, ...], int | None]
+
 
 _ONE: Final = 1
 _new: Final[Callable[..., Decision]] = tuple.__new__
@@ -369,9 +372,7 @@ class RateLimiter(Turnstile):
         }
         own = {name for name, value in given.items() if value is not UNCHANGED}
 
-        def plan(
-            old: tuple[Rate, ...], most: int | None
-        ) -> tuple[tuple[Rate, ...], int | None]:
+        def plan(old: tuple[Rate, ...], most: int | None) -> _Wanted:
             limit = most if isinstance(max_waiters, Unchanged) else max_waiters
             return next_rates(old, calls_per_second, burst, rates), limit
 
@@ -431,9 +432,7 @@ class RateLimiter(Turnstile):
         changed at run time then. The pattern is new, and nobody else's.
         """
 
-        def plan(
-            old: tuple[Rate, ...], most: int | None
-        ) -> tuple[tuple[Rate, ...], int | None]:
+        def plan(old: tuple[Rate, ...], most: int | None) -> _Wanted:
             # Asked anew each time: a signal handler may have set something.
             own = self._own
             limit = most if "max_waiters" in own else pattern._queue.max_waiters
@@ -457,9 +456,7 @@ class RateLimiter(Turnstile):
     def _adopt(
         self,
         now: int,
-        plan: Callable[
-            [tuple[Rate, ...], int | None], tuple[tuple[Rate, ...], int | None]
-        ],
+        plan: Callable[[tuple[Rate, ...], int | None], _Wanted],
         *,
         alone: bool = False,
     ) -> None:

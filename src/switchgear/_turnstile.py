@@ -465,7 +465,7 @@ class Turnstile(Instance):
                     self._refuse(
                         now, place.tokens, left, f"the turn is not within {timeout:g} s"
                     )
-                waiting = len(queue.places)
+                waiting = queue.waiting
                 if queue.max_waiters is not None and waiting >= queue.max_waiters:
                     self._refuse(now, place.tokens, left, f"{waiting} wait already")
                 # Before it enters: an interrupted wait gives back what is its own.
@@ -656,8 +656,10 @@ class Turnstile(Instance):
             self._put(LoopBlocked, now, limiter=self._name)
 
     def _put(self, event_type: type[Event], now: int, **fields: Any) -> None:
-        for event in self._events(event_type, now, **fields):
-            self._outbox.put(event)
+        # Most are for nobody, and need not cost another call.
+        if self._outbox.wants(event_type):
+            for event in self._events(event_type, now, **fields):
+                self._outbox.put(event)
 
     def _events(
         self, event_type: type[Event], now: int, **fields: Any

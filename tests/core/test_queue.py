@@ -1561,6 +1561,24 @@ class TestClose:
         assert queue.take(9 * SECOND, 1)
         check(queue)
 
+    def test_only_what_changes_is_told(self):
+        """
+        If it is closed, open or paused for longer already, nothing is told.
+        """
+        queue, news = Queue(Bucket(Rate(1)), 0), []
+
+        queue.reopen(news, ("open as it was",))
+        assert queue.close("a", 0, news, ("closed",))
+        assert queue.close("b", 0, news, ("closed as it was",))
+        assert not queue.close("c", 1, news, ("sent one away",))
+        assert "b" == queue.closed
+        queue.reopen(news, ("opened",))
+        queue.reopen(news, ("open as it was",))
+        queue.pause(5, news, ("paused",))
+        queue.pause(5, news, ("paused as it was",))
+
+        assert ["closed", "opened", "paused"] == news
+
     def test_forget(self):
         """
         If a forked child forgets the queue, it is empty there.

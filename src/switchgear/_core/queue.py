@@ -505,6 +505,7 @@ class Queue:
 
     # Operating: what is told of a change goes to the news with it, without a call in
     # between. So whatever a signal handler changes is told before both, or after.
+    # Without news, it is told to nobody.
 
     def pause(self, until: int, news: Any = (), events: tuple[Any, ...] = ()) -> None:
         """
