@@ -737,6 +737,39 @@ class TestReservation:
 
         assert 2 == empty.snapshot().admitted
 
+    def test_one_who_comes_before_the_first_is_told(self, monkeypatch):
+        """
+        If a second task comes to wait on a reservation after the limiter was closed,
+        and before the first was told, the first is told all the same.
+        """
+        limiter = RateLimiter(0.001)
+        limiter.try_acquire()
+        ahead, reservation = limiter.reserve(), limiter.reserve()
+        loops = [asyncio.new_event_loop() for _ in range(3)]
+        told_first, told_next, of_the_second = loops
+        tasks = [
+            loop.run_until_complete(started(booking.wait_async()))[0]
+            for loop, booking in ((told_first, ahead), (told_next, reservation))
+        ]
+        call, came = told_first.call_soon_threadsafe, []
+
+        def come(callback):
+            (second,) = of_the_second.run_until_complete(
+                started(reservation.wait_async())
+            )
+            came.append(second.exception())
+            call(callback)
+
+        monkeypatch.setattr(told_first, "call_soon_threadsafe", come)
+        limiter.close()
+
+        assert [RateLimitExceeded] == [type(one) for one in came]
+        for loop in loops:
+            loop.run_until_complete(settled())
+            loop.close()
+        assert all(one.done() for one in tasks)
+        assert all(isinstance(one.exception(), RateLimitExceeded) for one in tasks)
+
     def test_cancelled_by_another_thread(self, clock, empty):
         """
         If a reservation is cancelled while a task waits on it, that task is

@@ -510,8 +510,8 @@ class SecondTry:
         own = f"test_{stem.lstrip('_')}"
         also = [f"interleavings/test_{INTERLEAVINGS[stem]}.py"]
         also += ["interleavings/test_fork.py", *(f"test_{one}.py" for one in ALONE)]
-        # Its own first: most are noticed there.
-        names = sorted([*self._part.tests, *also], key=lambda name: own not in name)
+        # Most are noticed by its own, and most others in its interleavings.
+        names = sorted([*also, *self._part.tests], key=lambda name: own not in name)
         tests = [f"tests/{name}" for name in names]
         which = " or ".join([own, *STEPS, "interleavings", *ALONE])
         run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
