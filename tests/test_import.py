@@ -18,7 +18,8 @@ import pytest
 import switchgear
 
 
-BUDGET_MS = 15.0
+#: At most so much of what wrapt takes, and brings along: 15 ms where that takes 40.
+SHARE = 0.4
 
 #: Needed by few, or late, and dear.
 LATE = {
@@ -41,27 +42,14 @@ LATE = {
     "tomllib",
 }
 
-#: What calling an empty function takes on a machine that has nothing else to do.
-CALL_NS = 20.0
-
 COST = """
 import json, time
-import wrapt
 
-def nothing():
-    pass
-
-def call_ns():
-    start = time.process_time()
-    for _ in range(20_000):
-        nothing()
-    return (time.process_time() - start) / 20_000 * 1e9
-
-before = min(call_ns() for _ in range(3))
 start = time.process_time()
+import wrapt
+between = time.process_time()
 import switchgear
-took = time.process_time() - start
-print(json.dumps([took * 1e3, min(before, *(call_ns() for _ in range(3)))]))
+print(json.dumps([between - start, time.process_time() - between]))
 """
 
 
@@ -96,20 +84,18 @@ class TestImport:
 
     def test_adds_a_few_milliseconds_to_wrapt(self, run):
         """
-        If switchgear is imported after wrapt, it takes at most 15 ms more.
-
-        Processor time, and the best of up to 20 runs. On a busy machine all
-        takes longer: as much longer as a call takes in the same run.
+        If switchgear is imported after wrapt, it takes a part of the processor time
+        that wrapt did, by the best of up to 20 runs.
         """
         run(COST)  # compiles
         best = math.inf
         for _ in range(20):
-            took_ms, call_ns = run(COST)
-            best = min(best, took_ms / max(1.0, call_ns / CALL_NS))
-            if best <= BUDGET_MS:
+            wrapt, ours = run(COST)
+            best = min(best, ours / wrapt)
+            if best <= SHARE:
                 break
 
-        assert best <= BUDGET_MS
+        assert best <= SHARE
 
     def test_starts_no_thread(self, run):
         """
