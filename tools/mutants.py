@@ -309,7 +309,8 @@ def prepare(part: Part) -> None:
     tests = [f"tests/{name}" for name in part.tests]
     sources = [f"src/switchgear/{name}.py" for name in part.sources]
     arguments = ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
-    # At most twice what all tests of a function take, which is 20 s at the most.
+    # Twice what all tests of a function take, which is 20 s at the most, and a few
+    # seconds: most of what takes too long never ends, and is waited for in vain.
     table = f"""
 [tool.mutmut]
 source_paths = ["src"]
@@ -317,7 +318,7 @@ only_mutate = {sources}
 pytest_add_cli_args = {[*arguments, "-k", skipped]}
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 2
-timeout_constant = 10
+timeout_constant = 5
 track_dependencies = false
 """
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
