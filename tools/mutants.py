@@ -66,7 +66,7 @@ SKIPPED = (
     "16_threads_and_50_tasks",
 )
 
-#: For how many seconds a mutant is tried again.
+#: For how many seconds a mutant is tried again, by each of two kinds of tests.
 LIMIT = 60
 
 #: How often to say how far it is, in seconds.
@@ -309,8 +309,7 @@ def prepare(part: Part) -> None:
     tests = [f"tests/{name}" for name in part.tests]
     sources = [f"src/switchgear/{name}.py" for name in part.sources]
     arguments = ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
-    # Twice what all tests of a function take, which is 20 s at the most, and a few
-    # seconds: most of what takes too long never ends, and is waited for in vain.
+    # At most twice what all tests of a function take, which is 20 s at the most.
     table = f"""
 [tool.mutmut]
 source_paths = ["src"]
@@ -318,7 +317,7 @@ only_mutate = {sources}
 pytest_add_cli_args = {[*arguments, "-k", skipped]}
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 2
-timeout_constant = 5
+timeout_constant = 10
 track_dependencies = false
 """
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -485,38 +484,57 @@ class SecondTry:
                 copy_what_matters(name, copy)
             shutil.copy(ROOT / "pyproject.toml", copy)
             (copy / file).write_text(source, encoding="utf-8")
+            red = self._fails(copy, file.stem, LIMIT if key else 10 * LIMIT)
+        if red is not None:
+            with self._lock:
+                self._known[about] = red
+                text = json.dumps(self._known, indent=1, ensure_ascii=False)
+                self._path.write_text(text, encoding="utf-8")
+        return red
+
+    def _fails(self, copy: Path, stem: str, limit: float) -> bool | None:
+        """
+        Answer whether a test fails in *copy*, where each command has so many seconds.
+        """
+        answer: bool | None = False
+        for command in self._commands(stem):
             try:
                 ended = subprocess.run(
-                    self._command(file.stem),
+                    command,
                     cwd=copy,
                     env={**os.environ, "PYTHONPATH": str(copy / "src")},
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     check=False,
-                    # Without a mutant they must come to an end.
-                    timeout=LIMIT if key else 10 * LIMIT,
+                    timeout=limit,
                 )
             except subprocess.TimeoutExpired:
-                return None
-        with self._lock:
-            self._known[about] = ended.returncode == 1
-            text = json.dumps(self._known, indent=1, ensure_ascii=False)
-            self._path.write_text(text, encoding="utf-8")
-        return ended.returncode == 1
+                answer = None
+                continue
+            if ended.returncode == 1:
+                return True
+        return answer
 
-    def _command(self, stem: str) -> list[str]:
+    def _commands(self, stem: str) -> list[list[str]]:
         """
         Return what runs the tests that may notice something in that file.
         """
         own = f"test_{stem.lstrip('_')}"
-        also = [f"interleavings/test_{INTERLEAVINGS[stem]}.py"]
-        also += ["interleavings/test_fork.py", *(f"test_{one}.py" for one in ALONE)]
-        # Most are noticed by its own, and most others in its interleavings.
-        names = sorted([*also, *self._part.tests], key=lambda name: own not in name)
-        tests = [f"tests/{name}" for name in names]
-        which = " or ".join([own, *STEPS, "interleavings", *ALONE])
+        # Its own first: most are noticed there.
+        steps = sorted(self._part.tests, key=lambda name: own not in name)
+        schedules = [f"interleavings/test_{INTERLEAVINGS[stem]}.py"]
+        schedules += [
+            "interleavings/test_fork.py",
+            *(f"test_{one}.py" for one in ALONE),
+        ]
         run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        return [*run, "-k", which, *tests]
+        return [
+            [*run, "-k", " or ".join(which), *(f"tests/{name}" for name in names)]
+            for which, names in (
+                ([own, *STEPS, *ALONE], steps),
+                (["interleavings", *ALONE], schedules),
+            )
+        ]
 
 
 def explanations(path: Path) -> set[str]:
