@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 
 from dataclasses import replace
@@ -226,6 +227,53 @@ class TestReport:
         If there is no mutant, something went wrong.
         """
         assert not report()[0]
+
+
+class TestSecondTry:
+    """
+    What the tests say of a mutant that is in the source by itself.
+    """
+
+    @pytest.fixture
+    def notices(self, monkeypatch, tmp_path):
+        """
+        Try a mutant that steps and schedules end with: 0, 1, or None, too late.
+        """
+
+        def run(*ends):
+            left = iter(ends)
+
+            def ended(command, *, timeout, **_):
+                code = next(left)
+                if code is None:
+                    raise subprocess.TimeoutExpired(command, timeout)
+                return subprocess.CompletedProcess(command, code)
+
+            part = replace(mutants.PARTS[0], name="some")
+            monkeypatch.setattr(mutants, "FOLDER", tmp_path)
+            monkeypatch.setattr(mutants.subprocess, "run", ended)
+            second = mutants.SecondTry(part)
+            return second._fails(tmp_path, "queue", 60.0), list(left)
+
+        return run
+
+    @pytest.mark.parametrize(
+        ("ends", "noticed"),
+        [
+            ([0, 0], False),
+            ([1], True),
+            ([0, 1], True),
+            ([None, 1], True),
+            ([None, 0], None),
+            ([0, None], None),
+        ],
+    )
+    def test_one_kind_of_tests_may_be_too_slow(self, notices, ends, noticed):
+        """
+        If the tests of one kind take too long, those of the other may still notice;
+        if they do not, nothing is known.
+        """
+        assert (noticed, []) == notices(*ends)
 
 
 class TestRuns:
