@@ -195,7 +195,7 @@ class TestSteps:
             ("breakages", "5 breakages: 5 caught, 0 not caught, 0 broken", None),
             ("breakages", "caught by schedules: 2, laws: 3", None),
             ("mutants", "core: 2342 mutants", None),
-            ("mutants", "  noticed: 2282, 4 as they took too long", "noticed: 2282"),
+            ("mutants", "  noticed: 2282, 4 without wrappers", "noticed: 2282"),
         ],
     )
     def test_figures(self, name, line, figure):
