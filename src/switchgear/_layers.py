@@ -1,12 +1,18 @@
 """
-What lies between the code and what is changed at run time.
+What lies between the code and what is changed at run time, laid upon each other.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from switchgear import _config
+from switchgear import _environment
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from switchgear._config import Layer, Settings
 
 
 #: Where what ``configure`` said is kept, among the paths of files.
@@ -20,7 +26,7 @@ class Said(NamedTuple):
 
     #: How users call it: the path as they gave it.
     source: str
-    layer: _config.Layer
+    layer: Layer
 
 
 class Layers(NamedTuple):
@@ -32,9 +38,9 @@ class Layers(NamedTuple):
     #: they came.
     said: dict[str, Said]
     #: The same, merged.
-    file: _config.Layer
+    file: Layer
     #: The names in it are those of environment variables.
-    environment: _config.Layer
+    environment: Layer
 
     def over(self, kind: str, name: str, code: dict[str, Any]) -> dict[str, Any]:
         """
@@ -42,16 +48,16 @@ class Layers(NamedTuple):
         """
         file = self.file.get((kind, name), {})
         if not self.environment:
-            return _config.merged(kind, code, file) if file else code
-        variables = self.environment.get((kind, _config.normalised(name)), {})
-        return _config.merged(kind, code, file, variables)
+            return merged(kind, code, file) if file else code
+        variables = self.environment.get((kind, _environment.normalised(name)), {})
+        return merged(kind, code, file, variables)
 
     def know(self, kind: str, name: str) -> bool:
         """
         Answer whether there is a table for *name*, be it empty.
         """
         return (kind, name) in self.file or (
-            (kind, _config.normalised(name)) in self.environment
+            (kind, _environment.normalised(name)) in self.environment
         )
 
     def described(self) -> str:
@@ -71,9 +77,49 @@ def layers_of(said: dict[str, Said]) -> tuple[Layers, list[str]]:
     """
     from os import environ
 
-    file: _config.Layer = {}
+    file: Layer = {}
     for _, layer in said.values():
         for key, settings in layer.items():
-            file[key] = _config.merged(key[0], file.get(key, {}), settings)
-    variables, problems = _config.environment(environ)
+            file[key] = merged(key[0], file.get(key, {}), settings)
+    variables, problems = _environment.layer_of(environ)
     return Layers(said, file, variables), problems
+
+
+def merged(kind: str, *layers: Settings) -> Settings:
+    """
+    Return what *layers*, the lowest first, come to: key by key, the topmost.
+
+    A limiter's pace has two forms, *rates* and *calls_per_second* with *burst*.
+    A higher layer that says the one displaces the other of all lower ones, for
+    good; a *burst* alone says neither.
+    """
+    origins = _origins(kind, layers)
+    return {key: layers[position][key] for key, position in origins.items()}
+
+
+def sources(kind: str, *named_layers: tuple[str, Settings]) -> dict[str, str]:
+    """
+    Return the name of the layer that each key of :func:`merged` is from.
+    """
+    origins = _origins(kind, [settings for _, settings in named_layers])
+    return {key: named_layers[position][0] for key, position in origins.items()}
+
+
+def _origins(kind: str, layers: Iterable[Settings]) -> dict[str, int]:
+    origins: dict[str, int] = {}
+    for position, layer in enumerate(layers):
+        given = dict.fromkeys(layer, position)
+        if kind == "limiter":
+            if layer.get("rates") is None:
+                # What code may say where it says nothing.
+                given.pop("rates", None)
+            for key in _displaced(given):
+                origins.pop(key, None)
+        origins.update(given)
+    return origins
+
+
+def _displaced(given: Collection[str]) -> tuple[str, ...]:
+    if "rates" in given:
+        return "calls_per_second", "burst"
+    return ("rates",) if "calls_per_second" in given else ()

@@ -11,7 +11,7 @@ from os.path import abspath
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from switchgear import _config, _fork
+from switchgear import _config, _environment, _fork
 from switchgear._counter import AtomicCounter
 from switchgear._definition import (
     CLASSES,
@@ -379,7 +379,7 @@ class Registry:
                 problems += entry.objections(layers.over(kind, name, entry.code))
             elif wrong := contradiction(kind, layers.over(kind, name, {})):
                 problems.append(f"{kind}s.{name}: {wrong}")
-        seen = {(kind, _config.normalised(name)) for kind, name in known}
+        seen = {(kind, _environment.normalised(name)) for kind, name in known}
         for kind, name in sorted(layers.environment.keys() - seen):
             if wrong := contradiction(kind, layers.environment[kind, name]):
                 problems.append(f"environment: {kind}s.{name}: {wrong}")

@@ -9,7 +9,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from switchgear import _config
+from switchgear import _config, _environment, _layers
 from switchgear._core.rate import Rate
 from switchgear._core.windows import CountWindow, TimeWindow
 from switchgear._definition import contradiction, settled
@@ -92,9 +92,9 @@ def read(files: Sequence[str], environ: Mapping[str, str]) -> Reading:
             layer, found = _config.layer_of(tables, file)
             layers.append((file, layer))
             problems += found
-    variables, found = _config.environment(environ)
+    variables, found = _environment.layer_of(environ)
     problems += found
-    addresses, _ = _config.addresses(environ)
+    addresses, _ = _environment.addresses(environ)
     keys = sorted({key for _, layer in layers for key in layer})
     named = [
         _named(
@@ -105,7 +105,7 @@ def read(files: Sequence[str], environ: Mapping[str, str]) -> Reading:
         )
         for key in keys
     ]
-    known = {(kind, _config.normalised(name)) for kind, name in keys}
+    known = {(kind, _environment.normalised(name)) for kind, name in keys}
     named += [
         _named(*key, [], variables, addresses)
         for key in sorted(variables.keys() - known)
@@ -148,9 +148,9 @@ def _named(
     variables: _config.Layer,
     addresses: Mapping[tuple[str, ...], str],
 ) -> Named:
-    normalised = _config.normalised(name)
+    normalised = _environment.normalised(name)
     layers = [*files, (_ENVIRONMENT, variables.get((kind, normalised), {}))]
-    said = _config.merged(kind, *(settings for _, settings in layers))
+    said = _layers.merged(kind, *(settings for _, settings in layers))
     sources = {
         key: ", ".join(
             variable
@@ -159,7 +159,7 @@ def _named(
         )
         if source is _ENVIRONMENT
         else source
-        for key, source in _config.sources(kind, *layers).items()
+        for key, source in _layers.sources(kind, *layers).items()
     }
     try:
         full = settled(kind, said)
