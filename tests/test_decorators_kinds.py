@@ -12,8 +12,8 @@ import types
 import pytest
 
 from switchgear._breaker import CircuitBreaker
-from switchgear._calls import Kind, kind_of
 from switchgear._decorators import circuit_protected, protected, rate_limited
+from switchgear._kinds import Kind, kind_of
 from switchgear._limiter import RateLimiter
 from switchgear._registry import Registry
 from switchgear.errors import CircuitOpenError, RateLimitExceeded

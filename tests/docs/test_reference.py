@@ -25,6 +25,7 @@ from switchgear import (
     TimeWindow,
     _breaker_settings,
     _config,
+    _environment,
     _structlog,
     circuit_protected,
     events,
@@ -215,7 +216,7 @@ class TestSettings:
         for (variable,) in rows.values():
             if variable.startswith("SWITCHGEAR"):
                 name, _, value = variable.partition("=")
-                layer, problems = _config.environment({name: value.strip("'")})
+                layer, problems = _environment.layer_of({name: value.strip("'")})
 
                 assert [] == problems
                 assert 1 == len(layer)
