@@ -6,7 +6,7 @@ import pytest
 
 from parties import Party
 
-from switchgear import _bypass, _listeners, protected
+from switchgear import RateLimiter, _bypass, _listeners, protected
 from switchgear._instance import Instance
 from switchgear._listeners import Outbox
 from switchgear._registry import registry
@@ -285,6 +285,60 @@ class TestDisabled:
 
         assert [1, 0] == told
         assert "images" == instance.name
+
+    def test_one_that_takes_no_notice_keeps_no_other_from_it(self):
+        """
+        If instances raise as a block opens and closes, all are told all the same.
+        """
+        told = []
+
+        class Raising(Instance):
+            __slots__ = ()
+
+            def _note_bypass(self):
+                told.append(self.name)
+                raise OSError(self.name)
+
+        instances = [Raising(name) for name in ("a", "b", "c")]
+        with pytest.raises(OSError, match=r"a|b|c"), disabled():
+            pytest.fail("it was not raised")
+
+        assert ["a", "a", "b", "b", "c", "c"] == sorted(told)
+        assert 3 == len(instances)
+
+    def test_protection_is_back_whatever_is_raised(self):
+        """
+        If a clock raises as a block opens or closes, protection is on afterwards.
+        """
+
+        class Clock:
+            is_broken = False
+
+            def monotonic_ns(self):
+                if self.is_broken:
+                    raise OSError("no time")
+                return 0
+
+        clock = Clock()
+        broken = RateLimiter(1, clock=clock)
+        others = [RateLimiter(1, clock=ManualClock()) for _ in range(20)]
+        for limiter in others:
+            limiter.wait()
+
+        clock.is_broken = True
+        with pytest.raises(OSError, match="no time"), disabled():
+            pytest.fail("not all were told")
+
+        assert 0 == _bypass.active
+        assert not any(limiter.try_acquire() for limiter in others)
+
+        clock.is_broken = False
+        with pytest.raises(OSError, match="no time"), disabled():
+            assert all(limiter.try_acquire() for limiter in [broken, *others])
+            clock.is_broken = True
+
+        assert 0 == _bypass.active
+        assert not any(limiter.try_acquire() for limiter in others)
 
     def test_blocks_of_several_threads_overlap(self):
         """

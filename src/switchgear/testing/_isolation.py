@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from switchgear import _bypass, _fork
 from switchgear._instance import Instance
 from switchgear._listeners import subscribe
+from switchgear._orders import each
 
 
 if TYPE_CHECKING:
@@ -135,9 +136,11 @@ def disabled() -> Iterator[None]:
     """
     _depth.change(+1)
     try:
+        _tell_all()
         yield
     finally:
         _depth.change(-1)
+        _tell_all()
 
 
 class _Depth:
@@ -155,12 +158,14 @@ class _Depth:
         """
         with self._lock:
             _bypass.active += by
-        for owner in _fork.tracked():
-            if isinstance(owner, Instance):
-                owner._note_bypass()  # noqa: SLF001 -- ours
 
     def _after_fork(self) -> None:
         self._lock = RLock()
 
 
 _depth = _Depth()
+
+
+def _tell_all() -> None:
+    owners = [one for one in _fork.tracked() if isinstance(one, Instance)]
+    each(owners, lambda one: one._note_bypass())  # noqa: SLF001 -- ours
