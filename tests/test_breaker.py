@@ -1178,6 +1178,30 @@ class TestInterruptions:
 
         assert at > 5
 
+    @pytest.mark.parametrize("act", ["record_failure", "record_success", "try_acquire"])
+    def test_reentered_reset_counts_what_comes_in(self, act):
+        """
+        If a signal handler uses the breaker while it is reset, that is counted
+        wholly, or not at all.
+        """
+        at = 1
+        while True:
+            breaker = CircuitBreaker(5)
+            breaker.record_failure()
+            more = interrupted(breaker.reset, at, getattr(breaker, act))
+            seen = breaker.snapshot()
+            counts = seen.admitted, seen.failed, seen.failures
+
+            if act == "record_failure":
+                assert counts in ((0, 0, 0), (1, 1, 1))
+            else:
+                assert counts in ((0, 0, 0), (1, 0, 0))
+            if not more:
+                break
+            at += 1
+
+        assert at > 5
+
     def test_reentered_by_a_change_of_settings(self, clock, monkeypatch):
         """
         If a signal handler changes settings while somebody sees that a cooldown

@@ -6,6 +6,8 @@ import weakref
 
 import pytest
 
+from interrupting import Stop, interrupted, stop
+
 from switchgear import _fork
 
 
@@ -136,7 +138,7 @@ class TestAfterForkInChild:
         for one in (*halves, *more):
             _fork.track(one)
         try:
-            with pytest.raises(ExceptionGroup) as caught:
+            with pytest.raises(ExceptionGroup, match="cannot be used") as caught:
                 _fork._after_fork_in_child()
         finally:
             for one in halves:
@@ -144,3 +146,51 @@ class TestAfterForkInChild:
 
         assert 2 == len(caught.value.exceptions)
         assert [1] * 9 == [one.told for one in (owner, *more)]
+
+    def test_interrupted_all_have_their_locks(self, owner):
+        """
+        If Ctrl-C comes anywhere while they are told, all are told; and it comes out.
+        """
+        others = [Owner() for _ in range(3)]
+        for one in others:
+            _fork.track(one)
+        # Not at its very beginning: nothing of ours runs there yet.
+        at, heard = 2, 0
+        while True:
+            before = [one.told for one in (owner, *others)]
+            caught = []
+
+            def tell(caught=caught):
+                try:
+                    _fork._after_fork_in_child()
+                except BaseExceptionGroup as group:
+                    caught.extend(group.exceptions)
+
+            more = interrupted(tell, at, stop)
+            told = [one.told for one in (owner, *others)]
+
+            assert all(now > was for now, was in zip(told, before, strict=True))
+            heard += [Stop] == [type(one) for one in caught]
+            if not more:
+                break
+            at += 1
+
+        assert at > heard > 10
+
+    def test_looks_again_if_somebody_comes_meanwhile(self, owner, monkeypatch):
+        """
+        If a signal handler makes an object while they are listed, all are told.
+        """
+        late = Owner()
+
+        class Changing:
+            def __iter__(self):
+                monkeypatch.setattr(_fork, "_tracked", [owner, late])
+                yield owner
+                raise RuntimeError("Set changed size during iteration")
+
+        monkeypatch.setattr(_fork, "_tracked", Changing())
+
+        _fork._after_fork_in_child()
+
+        assert (1, 1) == (owner.told, late.told)

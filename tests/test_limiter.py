@@ -60,6 +60,10 @@ ODD = [
 ]
 
 
+#: Where what is raised goes nowhere: a generator is freed that was not exhausted.
+FREED = frozenset({("call", "<genexpr>"), ("return", "<genexpr>")})
+
+
 @pytest.fixture
 def limiter(clock):
     """
@@ -2300,6 +2304,41 @@ class TestReentrancy:
             at += 1
 
         assert at > 10
+
+    @pytest.mark.parametrize("change", ["cancel", "settle", "reconfigure", "reset"])
+    def test_interrupted_whoever_moves_up_is_told(self, change):
+        """
+        If a change is interrupted after which somebody's turn comes sooner, its
+        timer is set anew all the same.
+        """
+        at, moved = 1, 0
+        while True:
+            limiter = RateLimiter(1, burst=10, clock=Hand())
+            limiter.try_acquire(10)
+            ahead = limiter.reserve(9)
+            behind, ear = Place(1), Ear()
+            limiter._enter(behind, waiter=ear, timeout=None)
+            turn = limiter._queue.turn_of(behind)
+            ear.sight = Sight(0, 0, turn)
+            changes = {
+                "cancel": ahead.cancel,
+                "settle": partial(ahead.settle, 1),
+                "reconfigure": partial(limiter.reconfigure, calls_per_second=5),
+                "reset": limiter.reset,
+            }
+            more = interrupted(changes[change], at, stop, without=FREED)
+
+            if behind.status is Status.GRANTED:
+                assert ear.heard
+                moved += 1
+            elif limiter._queue.turn_of(behind) < turn:
+                assert ear.nudged
+                moved += 1
+            if not more:
+                break
+            at += 1
+
+        assert at > moved > 10
 
     def test_interrupted_reconfigure(self):
         """

@@ -7,7 +7,11 @@ import re
 import sys
 import threading
 
+from functools import partial
+
 import pytest
+
+from interrupting import interrupted, stop
 
 from switchgear import (
     AtomicCounter,
@@ -28,6 +32,10 @@ from switchgear import (
 from switchgear._entry import Cell
 from switchgear._place import caller
 from switchgear.testing import isolated_registry
+
+
+#: Where what is raised goes nowhere: what is weakly held is freed.
+FREED = frozenset({("call", "_remove"), ("return", "_remove"), "c_call"})
 
 
 @pytest.fixture
@@ -633,6 +641,52 @@ class TestChanging:
             names.close("over")
         assert ["over"] * 4 == [one.snapshot().closed for one in (*limiters, keyed)]
 
+    def test_interrupted_removal_leaves_no_two(self, names):
+        """
+        If a removal is interrupted anywhere, decorated functions and whoever looks
+        the name up have the same instance afterwards.
+        """
+        at, removed = 1, 0
+        while True:
+            before = names.limiter("a", burst=3)
+            cell = Cell("limiter", "a", {}, "here")
+            names._resolve(cell)
+            more = interrupted(lambda: names.remove("a"), at, stop, without={"return"})
+            after = names.limiter("a", burst=3)
+            held = names._resolve(cell) if cell.instance is None else cell.instance
+
+            assert after is held
+            removed += after is not before
+            if not more:
+                break
+            at += 1
+
+        assert at > removed > 5
+
+    def test_interrupted_change_reaches_all(self, names):
+        """
+        If loading is interrupted anywhere, all that lives goes by what was loaded,
+        or by what was there before.
+        """
+        limiters = [names.limiter(name, burst=1) for name in "ab"]
+        at, seen = 1, set()
+        while True:
+            burst = 2 + at % 50
+            tables = {"limiters": {name: {"burst": burst} for name in "ab"}}
+            more = interrupted(
+                lambda tables=tables: names.configure(tables), at, stop, without=FREED
+            )
+            layer = names._layers.over("limiter", "a", {"burst": 1})
+
+            assert {layer["burst"]} == {one.snapshot().burst for one in limiters}
+            seen.add(layer["burst"] == burst)
+            if not more:
+                break
+            at += 1
+
+        assert at > 100
+        assert {False, True} == seen
+
     def test_the_end_of_a_block_is_interrupted_at_one(self):
         """
         If Ctrl-C comes as a limiter of an isolated block is closed, the others are
@@ -785,6 +839,30 @@ class TestCells:
         assert 2 == len(cell.instance.snapshot().rates)
         with pytest.raises(ConfigurationError, match=r"\(here\.py:1\)$"):
             names.limiter("a", burst=3)
+
+    def test_reentered_removal_empties_the_cell(self, names):
+        """
+        If a signal handler removes the name while a decorated function looks it up,
+        the function looks it up again.
+        """
+
+        def handler():
+            names.remove("a")
+            names.limiter("a", burst=3)
+
+        at = 1
+        while True:
+            names.limiter("a", burst=3)
+            cell = Cell("limiter", "a", {}, "here")
+            more = interrupted(partial(names._resolve, cell), at, handler)
+            held = names._resolve(cell) if cell.instance is None else cell.instance
+
+            assert names.limiter("a") is held
+            if not more:
+                break
+            at += 1
+
+        assert at > 5
 
     def test_remove_empties_the_cells(self, names):
         """

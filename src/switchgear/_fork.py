@@ -56,16 +56,28 @@ def tracked() -> list[Forkable]:
 
 
 def _after_fork_in_child() -> None:
-    errors: list[Exception] = []
-    for owner in list(_tracked):
+    errors: list[BaseException] = []
+    left: list[Forkable] | None = None
+    failed: Forkable | None = None
+    while left is None or left:
+        # Around the loop: Ctrl-C may come between two of them as well.
         try:
-            owner._after_fork()  # noqa: SLF001 -- the protocol is ours
-        except Exception as error:  # noqa: BLE001 -- raised below
-            # Another thread was just making it, say; the rest need their locks.
-            errors.append(error)
+            if left is None:
+                left = tracked()
+            while left:
+                left[-1]._after_fork()  # noqa: SLF001 -- the protocol is ours
+                del left[-1]
+        except BaseException as error:  # noqa: BLE001 -- raised below
+            if left and left[-1] is failed:
+                # Not interrupted: another thread was just making it, say. The rest
+                # need their locks.
+                del left[-1]
+            else:
+                errors.append(error)
+                failed = left[-1] if left else None
     if errors:
         msg = "some objects of the parent cannot be used after the fork"
-        raise ExceptionGroup(msg, errors)
+        raise BaseExceptionGroup(msg, errors)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch -- absent on Windows

@@ -104,6 +104,17 @@ def set_closed(instance: Any, closed: str | None) -> None:
             instance.close(closed)
 
 
+def surely(act: Callable[[], None]) -> None:
+    """
+    Do it, and once more if that was interrupted: it may be done by half.
+    """
+    try:
+        act()
+    except BaseException:
+        act()
+        raise
+
+
 def each(instances: Iterable[Any], act: Callable[[Any], None]) -> None:
     """
     Do it to all of them, whatever becomes of it, and raise what came first.

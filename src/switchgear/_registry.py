@@ -25,7 +25,7 @@ from switchgear._definition import (
 from switchgear._entry import DEFINABLE, Cell, Entries, Entry
 from switchgear._keyed import MAX_KEYS, Keyed
 from switchgear._layers import MAPPING, NO_LAYERS, Layers, Said, layers_of
-from switchgear._orders import each
+from switchgear._orders import each, surely
 from switchgear._place import caller
 from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
@@ -311,16 +311,32 @@ class Registry:
             before = self._layers
             after, wrong = layers_of({**before.said, **said})
             _insist([*problems, *wrong, *self._objections(after)])
-            with self._lock:
-                if self._layers is before:
-                    self._layers = after
+            try:
+                if self._go_on_with(before, after):
                     break
-        self._adopt_all(before, after)
+            except ConfigurationError:
+                raise
+            except BaseException:
+                if self._layers is after:
+                    # Interrupted: some that live may not have heard of it.
+                    self._adopt_all(before, after)
+                raise
         changes: dict[str, tuple[Any, Any]] = {}
         for kind, name in sorted({*before.file, *after.file, *self._entries.copy()}):
             if kind in DEFINABLE:
                 changes |= self._changes(kind, name, before, after)
         return changes
+
+    def _go_on_with(self, before: Layers, after: Layers) -> bool:
+        """
+        Have all go on with *after*, unless *before* is not what is any more.
+        """
+        with self._lock:
+            if self._layers is not before:
+                return False
+            self._layers = after
+        self._adopt_all(before, after)
+        return True
 
     def _adopt_all(self, before: Layers, after: Layers) -> None:
         """
@@ -425,15 +441,21 @@ class Registry:
         """
         self._named(name, *_KINDS)
         with self._lock:
-            removed = [self._entries.pop((kind, name), None) for kind in _KINDS]
-            self._worlds[-1].hidden.add(name)
-            self._outer = outer_of(self._worlds)
-            for entry in removed:
-                if entry is not None:
-                    entry.empty_cells()
+            there = [self._entries.get((kind, name)) for kind in _KINDS]
+            removed = [entry for entry in there if entry is not None]
+            surely(lambda: self._forget(name, removed))
+        each(removed, lambda entry: entry.send_away())
+
+    def _forget(self, name: str, removed: list[Entry]) -> None:
         for entry in removed:
-            if entry is not None:
-                entry.send_away()
+            key = entry.kind, name
+            # Not what a signal handler defined since; and no call in between.
+            if key in self._entries and self._entries[key] is entry:
+                del self._entries[key]
+        self._worlds[-1].hidden.add(name)
+        self._outer = outer_of(self._worlds)
+        for entry in removed:
+            entry.empty_cells()
 
     def reset(self, name: str | None = None) -> None:
         """
@@ -501,10 +523,12 @@ class Registry:
                 self._define(cell.kind, cell.name, cell.definition, cell.place)
             entry = self._entry(cell.kind, cell.name)
             found = self._template_of(entry) if cell.keyed else self._instance_of(entry)
+            key = cell.kind, cell.name
             with self._lock:
-                # Else it was removed meanwhile: nobody would empty the cell.
-                if self._entries.get((cell.kind, cell.name)) is entry:
-                    entry.cells.add(cell)
+                entry.cells.add(cell)
+                # Else it was removed meanwhile, maybe just now by a signal handler:
+                # nobody would empty the cell. No call between look and store.
+                if key in self._entries and self._entries[key] is entry:
                     cell.instance = found
                     return found
 
@@ -593,7 +617,7 @@ class Registry:
             self._worlds, world = worlds, worlds[-1]
             self._entries, self._outer = world.entries, outer_of(worlds)
             self._layers, self._clock = world.layers, world.clock
-            for entry in before.entries.values():
+            for entry in before.entries.copy().values():
                 entry.empty_cells()
 
     # The inner workings

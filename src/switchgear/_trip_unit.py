@@ -378,10 +378,10 @@ class TripUnit(Instance):
                 at_ns = max(now_ns, self._last_ns)
                 after = core.fresh(policy, at_ns, generation=circuit.generation + 1)
                 events = closed_by_reset(self._outbox, self._name, circuit, at_ns)
-                if self._commit(policy, circuit, Step(after), None, events):
-                    admitted = self._admitted()
-                    self._reads += admitted
-                    self._refused = self._failed = self._ignored = 0
+                admitted = self._admitted()
+                if self._commit(
+                    policy, circuit, Step(after), None, events, forgotten=admitted
+                ):
                     break
         self._outbox.deliver()
         del failure
@@ -480,7 +480,7 @@ class TripUnit(Instance):
                 room += events
             return True
 
-    def _commit(
+    def _commit(  # noqa: C901 -- one run of stores
         self,
         policy: Policy,
         before: Circuit,
@@ -491,9 +491,12 @@ class TripUnit(Instance):
         reported: Call | None = None,
         asked: Call | None = None,
         answer: core.Answer = core.Answer(admitted=True),  # noqa: B008 -- immutable
+        forgotten: int | None = None,
     ) -> bool:
         """
         Make *step* what is, if *before* and *policy* still are, and tell *events*.
+
+        With so many admitted calls *forgotten*, they are counted from here on.
 
         Returns False if they are not: then somebody interrupted this thread
         and used the breaker, and the step has to be computed anew. The caller
@@ -507,8 +510,8 @@ class TripUnit(Instance):
         if after.generation != before.generation:
             closed = _quick_generation(policy, after)
         admitted, generation, lease, _ = answer
-        failed = 1 if step.counted is FAILURE else 0
-        ignored = step.expired + (1 if step.counted is IGNORED else 0)
+        failed = int(step.counted is FAILURE)
+        ignored = step.expired + (step.counted is IGNORED)
         room = self._outbox.room_for(events) if events else None
         # Nothing is called from here to the end. Signal handlers run, and
         # KeyboardInterrupt is raised, at calls and at the end of loops only.
@@ -524,6 +527,9 @@ class TripUnit(Instance):
         self._closed = closed
         self._streak = streak
         self._last_failure = failure
+        if forgotten is not None:
+            self._reads += forgotten
+            self._refused = self._failed = self._ignored = 0
         self._failed += failed
         self._ignored += ignored
         if asked is not None:

@@ -125,11 +125,13 @@ class Turnstile(Instance):
         """
         woken: list[Place] = []
         nudged: Place | None = None
+        is_whole = True
         # Before the lock: a call inside a locked section makes convoys.
         reading = self._clock.monotonic_ns()
         try:
             with self._lock:
                 now = self._now(reading)
+                is_whole = False
                 if slept:
                     now = self._awoken(now, sight, slept)
                 if looker is not None:
@@ -142,9 +144,13 @@ class Turnstile(Instance):
                     self._serve(now, woken)
                     nudged = self._overslept(looker)
                     self._clear_the_way(now)
+                    is_whole = True
         finally:
             try:
                 self._tell(woken, nudged)
+                if not is_whole:
+                    # Interrupted before it was known whose timer is late now.
+                    self._visit(_nothing)
             except BaseException:
                 # Interrupted: some may not have been told. Who is told twice looks
                 # once more.
