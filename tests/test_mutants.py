@@ -5,6 +5,7 @@ What is known of mutants, without trying any: that takes an hour.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -138,8 +139,14 @@ class TestReport:
     """
 
     @pytest.fixture
-    def report(self, monkeypatch, capsys):
-        def run(*tried, known=(), again=None, doubt=False):
+    def report(self, monkeypatch, capsys, tmp_path):
+        monkeypatch.setattr(mutants, "FOLDER", tmp_path)
+
+        def run(*tried, known=(), again=None, doubt=False, took=None):
+            folder = mutants.PARTS[0].folder / "mutants"
+            folder.mkdir(parents=True, exist_ok=True)
+            meta = json.dumps({"durations_by_key": took or {}})
+            (folder / "one.py.meta").write_text(meta, encoding="utf-8")
             monkeypatch.setattr(mutants, "results", lambda part: list(tried))
             monkeypatch.setattr(mutants, "SecondTry", lambda part: Second(again or {}))
             is_well = mutants.report(mutants.PARTS[0], set(known), doubt=doubt)
@@ -162,11 +169,13 @@ class TestReport:
         slow = mutant("_set.x_g", status="timeout")
         left = mutant("_set.x_h")
 
-        is_well, said = report(killed, slow, left, known=[left.text])
+        took = {killed.key: 14.9, slow.key: 15.1, left.key: 16.0}
+
+        is_well, said = report(killed, slow, left, known=[left.text], took=took)
 
         assert is_well
         assert "3 mutants" in said
-        assert "noticed: 2, 0 without wrappers" in said
+        assert "noticed: 2, 1 after more than 15 s, 0 without wrappers" in said
         assert "survived: 1; problems: 0" in said
 
     @pytest.mark.parametrize("status", ["survived", "no tests", "not checked"])
@@ -274,6 +283,21 @@ class TestSecondTry:
         if they do not, nothing is known.
         """
         assert (noticed, []) == notices(*ends)
+
+    @pytest.mark.parametrize("code", [2, 3, -11])
+    def test_one_that_brings_the_tests_down_is_noticed(self, notices, code):
+        """
+        If the tests do not come to their end, the mutant was noticed.
+        """
+        assert (True, []) == notices(code)
+
+    @pytest.mark.parametrize("code", [4, 5])
+    def test_no_tests_notice_nothing(self, notices, code):
+        """
+        If no test was run, that is no answer.
+        """
+        with pytest.raises(RuntimeError, match="it runs no tests"):
+            notices(0, code)
 
 
 class TestRuns:

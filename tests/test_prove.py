@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,29 @@ class TestProve:
         assert status == 1
         assert "bad         FAILED with status 3" == told[0]
         assert "            2" == told[-1]
+
+    def test_a_step_without_its_program_keeps_no_other_from_running(self, step, report):
+        """
+        If the program of a step is not there, it failed, and the others are run.
+        """
+        lost = prove.Step("lost", (str(prove.ROOT / "no-such-program"),), "")
+        good = step("good", "print('counted: 2')")
+
+        status, told = report(lost, good)
+
+        assert status == 1
+        assert ["lost        FAILED with status 127", "good        passed"] == told[:2]
+
+    def test_what_counted_too_little_failed(self, step, report):
+        """
+        If some of the figures are not there, something was not looked at.
+        """
+        some = replace(step("some", "print('counted: 2')"), least=2)
+
+        status, told = report(some)
+
+        assert status == 1
+        assert "some        FAILED, counted too little" == told[0]
 
     def test_what_counted_nothing_failed(self, step, report):
         """

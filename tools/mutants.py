@@ -82,6 +82,9 @@ NOTICED = frozenset({"killed", "timeout", "segfault"})
 #: And of one that was not; any other has not been tried yet.
 TRIED = frozenset({"survived", "no tests"})
 
+#: What pytest ends with if it was called wrongly, or found no test.
+NO_TESTS = frozenset({4, 5})
+
 #: Which interleavings are about a file; those of forks are about all of them.
 INTERLEAVINGS = {
     "circuit": "breaker",
@@ -447,6 +450,16 @@ def results(part: Part) -> list[Mutant]:
     return mutants
 
 
+def durations(part: Part) -> dict[str, float]:
+    """
+    Return for how many seconds mutants of *part* were tried.
+    """
+    found: dict[str, float] = {}
+    for path in (part.folder / "mutants").rglob("*.meta"):
+        found |= json.loads(path.read_text(encoding="utf-8"))["durations_by_key"]
+    return found
+
+
 class SecondTry:
     """
     Try what survived again, without wrappers; remember what came of it.
@@ -502,6 +515,8 @@ class SecondTry:
     def _fails(self, copy: Path, stem: str, limit: float) -> bool | None:
         """
         Answer whether a test fails in *copy*, where each command has so many seconds.
+
+        Raises RuntimeError if a command runs no test: it would notice nothing.
         """
         answer: bool | None = False
         for command in self._commands(stem):
@@ -518,7 +533,11 @@ class SecondTry:
             except subprocess.TimeoutExpired:
                 answer = None
                 continue
-            if ended.returncode == 1:
+            if ended.returncode in NO_TESTS:
+                msg = f"{' '.join(map(str, command))}: it runs no tests"
+                raise RuntimeError(msg)
+            # Failed, or brought down.
+            if ended.returncode:
                 return True
         return answer
 
@@ -592,11 +611,16 @@ def report(part: Part, known: set[str], *, doubt: bool = False) -> bool:
         there = [one for one in mutants if one.file == file]
         survived = sum(not is_noticed(one) for one in there)
         print(f"  {file.stem:16} {len(there):5}, survived {survived:3}")
+    # Of these it may be that nothing was wrong, but the machine was busy.
+    took = durations(part)
+    late = sum(
+        one.status in NOTICED and took.get(one.key, 0) > PATIENCE for one in mutants
+    )
     again = sum(one is True for one in noticed.values())
     survived = sum(not is_noticed(one) for one in mutants)
     print(
-        f"  noticed: {len(mutants) - survived}, {again} without wrappers;"
-        f" survived: {survived}; problems: {len(problems)}"
+        f"  noticed: {len(mutants) - survived}, {late} after more than {PATIENCE} s,"
+        f" {again} without wrappers; survived: {survived}; problems: {len(problems)}"
     )
     for problem in problems:
         print(f"    {problem}")

@@ -41,6 +41,8 @@ class Step:
     command: tuple[str, ...]
     figures: str
     env: Mapping[str, str] = field(default_factory=dict)
+    #: How many figures there must be: with fewer, something was not looked at.
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Outcome:
         """
         Whether it passed, and says of what.
         """
-        return self.status == 0 and bool(self.figures)
+        return self.status == 0 and len(self.figures) >= self.step.least
 
     @property
     def verdict(self) -> str:
@@ -70,7 +72,9 @@ class Outcome:
         took = f"in {minutes} min {seconds} s"
         if self.status:
             return f"FAILED with status {self.status} {took}"
-        return f"passed {took}" if self.figures else f"FAILED, counted nothing {took}"
+        if self.is_well:
+            return f"passed {took}"
+        return f"FAILED, counted {'too little' if self.figures else 'nothing'} {took}"
 
 
 def steps(python: str) -> list[Step]:
@@ -91,12 +95,15 @@ def steps(python: str) -> list[Step]:
             (*pytest, "-v", "--hypothesis-show-statistics", "tests/models"),
             r"^(tests/models/.*)::runTest:|- (\d+ passing.*)",
             deeper,
+            # Each model, and its stories.
+            least=6,
         ),
         Step(
             "schedules",
             (*pytest, "-v", "tests/interleavings"),
             r"^(\d+ scenarios, .*|[\d,]+ histories .*)",
             deeper,
+            least=2,
         ),
         Step(
             "tests",
@@ -107,11 +114,14 @@ def steps(python: str) -> list[Step]:
             "breakages",
             (sys.executable, "tools/breakages.py"),
             r"^(\d+ breakages: .*|caught by .*)",
+            least=2,
         ),
         Step(
             "mutants",
             (".venv-mutants/bin/python", "tools/mutants.py"),
             r"^(\w+: \d+ mutants)$|^  (noticed: .*)",
+            # Of each part how many there are, and what became of them.
+            least=6,
         ),
     ]
 
@@ -121,13 +131,24 @@ def run(step: Step) -> Outcome:
     Run *step* to its end, and show what it prints.
     """
     began = time.monotonic()
-    figures = []
+    figures: list[str] = []
     # How deep to look is said for some steps; the others would never end.
     inherited = {key: value for key, value in os.environ.items() if key != "DEPTH"}
+    try:
+        status = _status(step, {**inherited, **step.env}, figures)
+    except OSError as error:
+        # Its program is not there, say. The others are run all the same.
+        print(error, flush=True)
+        status = 127
+    took = time.monotonic() - began
+    return Outcome(step, status, tuple(figures), took)
+
+
+def _status(step: Step, env: Mapping[str, str], figures: list[str]) -> int:
     with subprocess.Popen(
         step.command,
         cwd=ROOT,
-        env={**inherited, **step.env},
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,8 +159,7 @@ def run(step: Step) -> Outcome:
             print(line, end="", flush=True)
             if figure := found(step, line.rstrip()):
                 figures.append(figure)
-    took = time.monotonic() - began
-    return Outcome(step, process.returncode, tuple(figures), took)
+    return process.returncode
 
 
 def found(step: Step, line: str) -> str:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from switchgear._core.outcomes import Matcher
     from switchgear._entry import Cell
     from switchgear._keyed import Keyed
+    from switchgear._kinds import Function
     from switchgear._limiter import RateLimiter
     from switchgear._permit import Permit
     from switchgear._reservation import Reservation
 
-    Function: TypeAlias = Callable[..., Any]
     Arguments: TypeAlias = tuple[Any, ...]
     Keywords: TypeAlias = dict[str, Any]
 

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         Arguments,
         Attempt,
         Circuit,
-        Function,
         Keywords,
         Limit,
     )
+    from switchgear._kinds import Function
 
     Attempts: TypeAlias = Callable[[Arguments, Keywords], Attempt]
 

@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from typing import Unpack
 
-    from switchgear._attempts import Function
     from switchgear._core.outcomes import Matcher
     from switchgear._definition import (
         CircuitDefinition,
         LimiterDefinition,
         ProtectedDefinition,
     )
+    from switchgear._kinds import Function
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 T = TypeVar("T", RateLimiter, CircuitBreaker)

@@ -1,5 +1,5 @@
 """
-Which kind a function is of: when it has done its work.
+Which kind a function is of, and where only an ordinary one will do.
 """
 
 from __future__ import annotations

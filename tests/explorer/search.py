@@ -214,7 +214,7 @@ def _run(
             note_preemptions=note_preemptions,
             start=ScheduledTime.START,
         )
-        failure: Exception | None = None
+        failure: DivergedError | None = None
         try:
             _run_once(race, scheduler)
         except DivergedError as error:
@@ -224,8 +224,9 @@ def _run(
         except BaseException as error:
             where = _EVERY_STEP if every_step else _LOCKS
             line = f"{where} {schedule}"
-            failure = ScheduleFailed(_report(scenario.__name__, line, scheduler, error))
-            failure.__cause__ = error
+            # Also if there was new code: what happens the first time may happen.
+            report = _report(scenario.__name__, line, scheduler, error)
+            raise ScheduleFailed(report) from error
         if not scheduler.is_cold:
             break
     else:
@@ -267,6 +268,10 @@ def _report(name: str, line: str, scheduler: Scheduler, error: BaseException) ->
             "who went on, and where the one before was stopped:",
             *(f"    {switch}" for switch in scheduler.switches),
             f"to see it again, with this Python: SCHEDULE='{line}'",
+            *(
+                ["(it may not come again: some of the code was new)"]
+                * scheduler.is_cold
+            ),
         ]
     )
 

@@ -24,12 +24,14 @@ def explored(request):
     """
     A function that explores a scenario: wholly, unless it is given a limit.
     """
+    replayed = []
 
     def run(scenario, *, every_step=True, limit=None, preemptions=2):
         if SCHEDULE is not None:
             # A test may explore in both ways.
             if is_at_every_step(SCHEDULE) == every_step:
                 replay(scenario, SCHEDULE)
+                replayed.append(scenario)
             return
         coverage = explore(
             scenario,
@@ -43,7 +45,9 @@ def explored(request):
         # Without any pre-emption threads have hardly met.
         assert len(coverage.tried) > 1, str(coverage)
 
-    return run
+    yield run
+    if SCHEDULE is not None and not replayed:
+        pytest.fail(f"this test has no such schedule: {SCHEDULE}")
 
 
 def pytest_terminal_summary(terminalreporter, config):

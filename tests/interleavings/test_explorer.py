@@ -344,6 +344,22 @@ class TestReplay:
         with pytest.raises(DivergedError, match="new code"):
             explore(lambda: Race([passes_by], passes))
 
+    def test_what_fails_in_new_code_has_failed(self, monkeypatch):
+        """
+        If something breaks as code is run for the first time, and only then, that is
+        told; and that the line may not show it again.
+        """
+        cold = property(lambda _: True, _ignore)
+        monkeypatch.setattr(Scheduler, "is_cold", cold, raising=False)
+        runs = []
+
+        def check(_):
+            runs.append(len(runs))
+            assert len(runs) > 1, "only once"
+
+        with pytest.raises(ScheduleFailed, match=r"only once(.|\n)*may not come again"):
+            explore(lambda: Race([passes_by], check))
+
     @pytest.mark.parametrize("every_step", [True, False])
     def test_of_either_kind(self, every_step):
         """

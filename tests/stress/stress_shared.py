@@ -703,10 +703,6 @@ class Stress:
         Run tasks that wait; cancel some, and let others' time run out.
         """
 
-        def is_late(task):
-            # Where the books are exact.
-            return task.get_name() != "limiter" and is_admitted(task.get_coro())
-
         async def main():
             names = [party.chance.choice(list(self.limiters)) for _ in range(20)]
             tasks = [
@@ -716,12 +712,7 @@ class Stress:
             # On a busy machine even the shorter may be long.
             await asyncio.sleep(party.chance.choice([0, 0, 0.005]))
             if party.chance.random() < 0.5:
-                # Turns come now, and no task gets to know. As long as it takes:
-                # the others may be asked seldom.
-                latest = time.monotonic() + 1
-                time.sleep(0.03)  # noqa: ASYNC251 -- it blocks the loop
-                while time.monotonic() < latest and not any(map(is_late, tasks)):
-                    time.sleep(0.01)  # noqa: ASYNC251
+                block_until_late(tasks)
             for task in tasks:
                 was_admitted = is_late(task)
                 if party.chance.random() < (0.8 if was_admitted else 0.4):
@@ -1168,6 +1159,25 @@ def place_of(error):
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     places = (frame.f_locals.get("place") for frame in frames)
     return next(place for place in places if place is not None)
+
+
+def is_late(task):
+    """
+    Answer whether *task* has its turn, and does not know it; where books are exact.
+    """
+    return task.get_name() != "limiter" and is_admitted(task.get_coro())
+
+
+def block_until_late(tasks):
+    """
+    Block the loop of *tasks* until one of them is late, if it takes long a second.
+    """
+    waits = [one for one in tasks if not (one.done() or one.get_name() == "limiter")]
+    latest = time.monotonic() + bool(waits)
+    time.sleep(0.03)
+    # On a busy machine others are asked, and turns come, seldom.
+    while time.monotonic() < latest and not any(map(is_late, waits)):
+        time.sleep(0.01)
 
 
 def is_admitted(coroutine):
