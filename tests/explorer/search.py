@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from explorer import workers
 from explorer.failure import DivergedError, ScheduleFailed
 from explorer.schedule import Schedule, Turn
 from explorer.scheduler import Scheduler
@@ -289,6 +290,7 @@ def _no_collection() -> Iterator[None]:
     finally:
         # Who is left would be found by whoever looks for all there are; its lock is
         # for threads that are scheduled.
+        workers.rest()
         gc.collect(0)
         if was_on:
             gc.enable()

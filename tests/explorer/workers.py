@@ -26,14 +26,24 @@ class Worker:
         self._job: Callable[[], None] | None = None
         self._given = allocate_lock()
         self._given.acquire()
+        #: Held as long as it has a job.
+        self._busy = allocate_lock()
         start_new_thread(self._work, ())
 
     def give(self, job: Callable[[], None]) -> None:
         """
         Let it do *job* once it is done with the one before.
         """
+        self._busy.acquire()
         self._job = job
         self._given.release()
+
+    def rest(self) -> None:
+        """
+        Wait until it is done, and has let go of what it was given.
+        """
+        with self._busy:
+            pass
 
     def _work(self) -> None:
         while True:
@@ -42,6 +52,7 @@ class Worker:
             if job is not None:
                 Context().run(job)
             del job
+            self._busy.release()
 
 
 _workers: list[Worker] = []
@@ -54,6 +65,14 @@ def crew(size: int) -> list[Worker]:
     while len(_workers) < size:
         _workers.append(Worker())
     return _workers[:size]
+
+
+def rest() -> None:
+    """
+    Wait until they have let go of everything; those that are stuck are not asked.
+    """
+    for worker in _workers:
+        worker.rest()
 
 
 def abandon() -> None:

@@ -4,8 +4,12 @@ The explorer itself: that it finds what there is to find.
 
 from __future__ import annotations
 
+import gc
 import itertools
+import threading
 import weakref
+
+from functools import partial
 
 import pytest
 
@@ -21,10 +25,14 @@ from explorer import (
 )
 from explorer.schedule import Schedule, Turn
 from explorer.scheduler import Scheduler
+from explorer.workers import Worker
 
 from switchgear import AtomicCounter, RateLimiter
 from switchgear._instance import Instance
 from switchgear._waiting import ThreadWaiter
+
+
+PATIENCE = 20.0
 
 
 def passes(outcomes):
@@ -261,6 +269,28 @@ class TestSearch:
 
         assert len(left) > 2
         assert {None} == {one() for one in left}
+
+    def test_nobody_holds_what_was_done(self):
+        """
+        If threads are at rest, they have let go of what they were given.
+        """
+        begun, go_on = threading.Event(), threading.Event()
+
+        def work(item):
+            begun.set()
+            go_on.wait(PATIENCE)
+
+        item = AtomicCounter()
+        left = weakref.ref(item)
+        worker = Worker()
+        worker.give(partial(work, item))
+        del item
+        assert begun.wait(PATIENCE)
+        threading.Timer(0.02, go_on.set).start()
+        worker.rest()
+
+        gc.collect(0)
+        assert left() is None
 
     def test_no_end(self):
         """
