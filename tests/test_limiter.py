@@ -2048,6 +2048,19 @@ class TestWaiters:
         assert Status.GRANTED is place.status
         assert 2 == limiter.snapshot().admitted
 
+    def test_a_clock_that_goes_wrong_is_told_once(self, monkeypatch):
+        """
+        If a clock tells no time any more, its error comes out, and the limiter goes
+        on once it does.
+        """
+        limiter = RateLimiter(1, clock=Hand())
+        with monkeypatch.context() as patch:
+            patch.setattr(limiter._clock, "now", None)
+            with pytest.raises(TypeError, match="NoneType"):
+                limiter.try_acquire()
+
+        assert limiter.try_acquire()
+
     def test_whoever_oversleeps_is_told_though_another_was_interrupted(self, clock):
         """
         If Ctrl-C comes while somebody is woken, whoever is next and has set its
