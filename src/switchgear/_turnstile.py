@@ -149,7 +149,8 @@ class Turnstile(Instance):
             try:
                 self._tell(woken, nudged)
                 if not is_whole:
-                    # Interrupted before it was known whose timer is late now.
+                    # Interrupted before all were sent away who are to be, or before
+                    # it was known whose timer is late now.
                     self._visit(_nothing)
             except BaseException:
                 # Interrupted: some may not have been told. Who is told twice looks
@@ -294,9 +295,6 @@ class Turnstile(Instance):
             deaf.append(nudged)
         if deaf:
             self._visit(partial(self._bury, deaf))
-        elif not self._queue.is_served():
-            # Interrupted while sending everybody away.
-            self._visit(_nothing)
         self._outbox.deliver()
 
     def _bury(self, deaf: list[Place], now: int, woken: list[Place]) -> None:

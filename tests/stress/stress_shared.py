@@ -781,7 +781,9 @@ class Stress:
             limiter.pause(0.015)
         # Whatever should go back too much would be theirs.
         behind = [limiter.reserve() for _ in range(2 * BURST)]
-        time.sleep(0.017)
+        # Where nobody waits, nobody would be admitted too early.
+        behind[0].wait()
+        time.sleep(0.002)
         # Nothing goes back: without it the bucket would have been as full.
         booked.cancel()
         behind[-1].wait()

@@ -392,12 +392,6 @@ class Queue:
             self._decide_on(now, place, decided)
         return decided
 
-    def is_served(self) -> bool:
-        """
-        Answer whether everybody was sent away who is to be.
-        """
-        return not self._sifts
-
     def _sift(self, now: int, decided: list[Place]) -> None:
         # A copy: a signal handler may change the queue meanwhile.
         for place in tuple(self.places):
