@@ -38,10 +38,12 @@ free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 print(f"3.{sys.version_info.minor}{free}", platform.python_version())
 """
 
-#: What is about this repository, the same for every Python.
+#: What is about this repository, the same for every Python; the demo, which sleeps
+#: most of its time, uses nothing that is not tested elsewhere.
 ONCE = (
     "tests/docs",
     "tests/test_breakages.py",
+    "tests/test_demo.py",
     "tests/test_everywhere.py",
     "tests/test_mutants.py",
     "tests/test_prove.py",
@@ -53,7 +55,6 @@ SLOW = ("tests/docs", "tests/interleavings", "tests/test_demo.py")
 SLOW_ELSEWHERE = (
     "tests/http",
     "tests/interleavings",
-    "tests/test_demo.py",
     "tests/testing",
 )
 
