@@ -712,6 +712,25 @@ class TestChanging:
         assert at > 100
         assert {False, True} == seen
 
+    def test_interrupted_load_can_still_go_back(self, names, monkeypatch):
+        """
+        If a load is interrupted, it is done once more from what was there before to
+        what is there now, as the first time.
+        """
+        tries = []
+
+        def adopt_all(_, *layers):
+            tries.append(layers)
+            if len(tries) == 1:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Registry, "_adopt_all", adopt_all)
+        before = names._layers
+
+        with pytest.raises(KeyboardInterrupt):
+            names.configure({"limiters": {"a": {"burst": 5}}})
+        assert [(before, names._layers)] * 2 == tries
+
     def test_the_end_of_a_block_is_interrupted_at_one(self):
         """
         If Ctrl-C comes as a limiter of an isolated block is closed, the others are
