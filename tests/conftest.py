@@ -52,6 +52,27 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"GIL: {gil}")
 
 
+class FailingClock:
+    """
+    Stand still, or raise an error once it is broken.
+    """
+
+    is_broken = False
+
+    def monotonic_ns(self) -> int:
+        if self.is_broken:
+            raise OSError("no time")
+        return 0
+
+
+@pytest.fixture
+def failing_clock() -> FailingClock:
+    """
+    A clock that raises once it is said to be broken.
+    """
+    return FailingClock()
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     """

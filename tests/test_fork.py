@@ -38,6 +38,23 @@ def owner():
     return owner
 
 
+@pytest.fixture
+def late(owner, monkeypatch):
+    """
+    One that comes while those that are tracked, *owner* alone, are gone through.
+    """
+    late = Owner()
+
+    class Changing:
+        def __iter__(self):
+            monkeypatch.setattr(_fork, "_tracked", [owner, late])
+            yield owner
+            raise RuntimeError("Set changed size during iteration")
+
+    monkeypatch.setattr(_fork, "_tracked", Changing())
+    return late
+
+
 class TestTrack:
     def test_held_lock_is_replaced_in_the_child(self, owner, in_child):
         """
@@ -104,21 +121,11 @@ class TestTracked:
 
         assert owner not in _fork.tracked()
 
-    def test_looks_again_if_somebody_came_meanwhile(self, owner, monkeypatch):
+    def test_looks_again_if_somebody_came_meanwhile(self, owner, late):
         """
         If another thread tracks somebody while the list is made, it is made
         once more.
         """
-        late = Owner()
-
-        class Changing:
-            def __iter__(self):
-                monkeypatch.setattr(_fork, "_tracked", [owner, late])
-                yield owner
-                raise RuntimeError("Set changed size during iteration")
-
-        monkeypatch.setattr(_fork, "_tracked", Changing())
-
         assert [owner, late] == _fork.tracked()
 
 
@@ -177,20 +184,10 @@ class TestAfterForkInChild:
 
         assert at > heard > 10
 
-    def test_looks_again_if_somebody_comes_meanwhile(self, owner, monkeypatch):
+    def test_looks_again_if_somebody_comes_meanwhile(self, owner, late):
         """
         If a signal handler makes an object while they are listed, all are told.
         """
-        late = Owner()
-
-        class Changing:
-            def __iter__(self):
-                monkeypatch.setattr(_fork, "_tracked", [owner, late])
-                yield owner
-                raise RuntimeError("Set changed size during iteration")
-
-        monkeypatch.setattr(_fork, "_tracked", Changing())
-
         _fork._after_fork_in_child()
 
         assert (1, 1) == (owner.told, late.told)

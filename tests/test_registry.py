@@ -641,26 +641,18 @@ class TestChanging:
             names.close("over")
         assert ["over"] * 4 == [one.snapshot().closed for one in (*limiters, keyed)]
 
-    def test_one_whose_clock_fails_keeps_no_other_from_a_load(self, names, monkeypatch):
+    def test_one_whose_clock_fails_keeps_no_other_from_a_load(
+        self, names, monkeypatch, failing_clock
+    ):
         """
         If a clock raises while settings are loaded, its error comes out once all
         others go by them.
         """
-
-        class Clock:
-            is_broken = False
-
-            def monotonic_ns(self):
-                if self.is_broken:
-                    raise OSError("no time")
-                return 0
-
-        clock = Clock()
-        names.limiter("a", burst=2, clock=clock)
+        names.limiter("a", burst=2, clock=failing_clock)
         others = [names.limiter(name, burst=2) for name in "bc"]
         # Not before: then nothing at all is loaded.
         monkeypatch.setattr(Registry, "_objections", lambda *_: [])
-        clock.is_broken = True
+        failing_clock.is_broken = True
 
         with pytest.raises(OSError, match="no time"):
             names.configure({"limiters": {name: {"burst": 5} for name in "abc"}})

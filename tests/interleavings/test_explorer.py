@@ -276,6 +276,22 @@ class TestSearch:
         """
         begun, go_on = threading.Event(), threading.Event()
 
+        class Door:
+            """
+            Let the work go on as soon as somebody waits for its end.
+            """
+
+            def __init__(self, lock):
+                self.lock = lock
+                self.release = lock.release
+
+            def __enter__(self):
+                go_on.set()
+                self.lock.acquire()
+
+            def __exit__(self, *_):
+                self.lock.release()
+
         def work(item):
             begun.set()
             go_on.wait(PATIENCE)
@@ -286,7 +302,7 @@ class TestSearch:
         worker.give(partial(work, item))
         del item
         assert begun.wait(PATIENCE)
-        threading.Timer(0.02, go_on.set).start()
+        worker._busy = Door(worker._busy)
         worker.rest()
 
         gc.collect(0)

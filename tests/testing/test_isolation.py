@@ -306,36 +306,26 @@ class TestDisabled:
         assert ["a", "a", "b", "b", "c", "c"] == sorted(told)
         assert 3 == len(instances)
 
-    def test_protection_is_back_whatever_is_raised(self):
+    def test_protection_is_back_whatever_is_raised(self, failing_clock):
         """
         If a clock raises as a block opens or closes, protection is on afterwards.
         """
-
-        class Clock:
-            is_broken = False
-
-            def monotonic_ns(self):
-                if self.is_broken:
-                    raise OSError("no time")
-                return 0
-
-        clock = Clock()
-        broken = RateLimiter(1, clock=clock)
+        broken = RateLimiter(1, clock=failing_clock)
         others = [RateLimiter(1, clock=ManualClock()) for _ in range(20)]
         for limiter in others:
             limiter.wait()
 
-        clock.is_broken = True
+        failing_clock.is_broken = True
         with pytest.raises(OSError, match="no time"), disabled():
             pytest.fail("not all were told")
 
         assert 0 == _bypass.active
         assert not any(limiter.try_acquire() for limiter in others)
 
-        clock.is_broken = False
+        failing_clock.is_broken = False
         with pytest.raises(OSError, match="no time"), disabled():
             assert all(limiter.try_acquire() for limiter in [broken, *others])
-            clock.is_broken = True
+            failing_clock.is_broken = True
 
         assert 0 == _bypass.active
         assert not any(limiter.try_acquire() for limiter in others)
