@@ -554,6 +554,8 @@ class SecondTry:
             *(f"test_{one}.py" for one in ALONE),
         ]
         run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        # To show an endless recursion in pytest's own way takes a minute.
+        run += ["--tb=native"]
         return [
             [*run, "-k", " or ".join(which), *(f"tests/{name}" for name in names)]
             for which, names in (
