@@ -1054,6 +1054,28 @@ class TestInterruptions:
         """
         tasks.extend(loop.run_until_complete(started(reservation.wait_async())))
 
+    def test_while_the_first_comes_to_wait(self, loop, clock):
+        """
+        If the first task of a loop is interrupted as it comes to wait, that is what
+        it ends with, or it waits on.
+        """
+        at = 1
+        while True:
+            limiter = RateLimiter(1.0, clock=clock)
+            limiter.try_acquire()
+            tasks = []
+            more = interrupted(partial(self.come, loop, limiter, tasks), at, stop)
+            ended = [task for task in tasks if task.done()]
+            assert {Stop} >= {type(task.exception()) for task in ended}
+            assert len(tasks) - len(ended) == limiter.snapshot().waiting
+            limiter.close()
+            self.outcomes(loop, tasks, 0.1)
+            if not more:
+                break
+            at += 1
+
+        assert at > 10
+
     def test_while_one_comes_to_wait(self, loop):
         """
         If a task is interrupted as it comes to wait for its reservation, ahead of
