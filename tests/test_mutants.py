@@ -369,9 +369,12 @@ class TestRuns:
         monkeypatch.setattr(mutants, "ROOT", tmp_path)
         monkeypatch.setattr(mutants, "FOLDER", tmp_path / "build")
         monkeypatch.setattr(mutants, "results", lambda part: tried)
-        monkeypatch.setattr(
-            mutants, "_run", lambda part, *names: runs.append(names) or True
-        )
+
+        def run(part, *names, **settings):
+            runs.append((*names, *settings.items()))
+            return True
+
+        monkeypatch.setattr(mutants, "_run", run)
         return runs
 
     def stats(self, part):
@@ -422,8 +425,8 @@ class TestRuns:
 
     def test_explained_but_noticed(self, runs):
         """
-        If one was noticed that is explained, it is tried once more: it may have
-        been a test that failed for no reason.
+        If one was noticed that is explained, it is tried once more, by itself: it
+        may have been a test that failed for no reason.
         """
         part = mutants.PARTS[0]
         known = {one.text for one in mutants.results(part)[1:]}
@@ -434,7 +437,7 @@ class TestRuns:
         known.add(mutants.results(part)[0].text)
 
         assert mutants.try_again(part, known)
-        assert [("switchgear._set.x_f__mutmut_1",)] == runs
+        assert [("switchgear._set.x_f__mutmut_1", ("children", 1))] == runs
 
 
 class TestExplanations:

@@ -378,17 +378,19 @@ def try_again(part: Part, known: set[str]) -> bool:
     odd = [
         one.key for one in results(part) if one.status in NOTICED and one.text in known
     ]
-    return not odd or _run(part, *odd)
+    # One at a time, lest we are what keeps it busy.
+    return not odd or _run(part, *odd, children=1)
 
 
-def _run(part: Part, *names: str) -> bool:
+def _run(part: Part, *names: str, children: int | None = None) -> bool:
     log = part.folder / "log"
-    # Twice as many as there are processors: some wait for what never comes.
-    children = str(2 * (os.cpu_count() or 1))
+    if children is None:
+        # Twice as many as there are processors: some wait for what never comes.
+        children = 2 * (os.cpu_count() or 1)
     with (
         log.open("wb") as file,
         subprocess.Popen(
-            [_command(), "run", "--max-children", children, *names],
+            [_command(), "run", "--max-children", str(children), *names],
             cwd=part.folder,
             stdin=subprocess.DEVNULL,
             stdout=file,
