@@ -299,52 +299,6 @@ class TestSecondTry:
         with pytest.raises(RuntimeError, match="it runs no tests"):
             notices(0, code)
 
-    @pytest.fixture
-    def tries(self, monkeypatch, tmp_path):
-        """
-        Say of a mutant whether tests notice it; return how often they were run.
-        """
-        for name in ("src/switchgear", "tests"):
-            (tmp_path / name).mkdir(parents=True)
-            (tmp_path / name / "one.py").touch()
-        (tmp_path / "pyproject.toml").touch()
-        (tmp_path / "build" / "some").mkdir(parents=True)
-        monkeypatch.setattr(mutants, "ROOT", tmp_path)
-        monkeypatch.setattr(mutants, "FOLDER", tmp_path / "build")
-        monkeypatch.setattr(mutants, "mutated", lambda source, _: f"{source}# changed")
-
-        def tries(*, notice):
-            runs = []
-
-            def fails(self, copy, stem, limit):
-                source = (copy / "src" / "switchgear" / "one.py").read_text("utf-8")
-                runs.append(stem)
-                return notice and "changed" in source
-
-            monkeypatch.setattr(mutants.SecondTry, "_fails", fails)
-            second = mutants.SecondTry(replace(mutants.PARTS[0], name="some"))
-            assert notice is second.notices(mutant("one.x_f"))
-            return len(runs)
-
-        return tries
-
-    @pytest.mark.parametrize("notice", [True, False])
-    def test_it_is_tried_as_long_as_it_is_not_noticed(self, tries, tmp_path, notice):
-        """
-        If tests change, what they noticed before is not tried again, what they did
-        not notice is; and both if the source changes.
-        """
-        # Noticed, not without it, noticed again.
-        runs = 3 if notice else 1
-        assert [runs, 0] == [tries(notice=notice), tries(notice=notice)]
-
-        (tmp_path / "tests" / "one.py").write_text("other", encoding="utf-8")
-        assert (0 if notice else 1) == tries(notice=notice)
-
-        source = tmp_path / "src" / "switchgear" / "one.py"
-        source.write_text("other", encoding="utf-8")
-        assert runs == tries(notice=notice)
-
 
 class TestRuns:
     """

@@ -473,19 +473,14 @@ class SecondTry:
         self._known: dict[str, bool] = {}
         if self._path.exists():
             self._known = json.loads(self._path.read_text(encoding="utf-8"))
-        #: What was noticed is so until the source changes, as in the first pass;
-        #: other tests may notice what these do not.
-        self._source = _digest(ROOT / "src")
-        self._tests = _digest(ROOT / "tests")
+        #: What was tried holds for these tests and this source.
+        self._state = _digest(ROOT / "tests") + _digest(ROOT / "src")
         self._lock = Lock()
 
     def notices(self, mutant: Mutant) -> bool | None:
         """
         Answer whether a test notices *mutant*; None if that takes too long.
         """
-        settled = f"{self._source} {mutant.key}"
-        if settled in self._known:
-            return True
         source = (ROOT / mutant.file).read_text(encoding="utf-8")
         changed = mutated(source, mutant)
         noticed = self._is_red(mutant.file, changed, mutant.key)
@@ -495,18 +490,16 @@ class SecondTry:
             msg = f"{mutant.file}: the tests fail, or hang, without any mutant"
             raise RuntimeError(msg)
         # Once more, lest it was a test that now and then fails for no reason.
-        noticed = self._is_red(mutant.file, changed, f"{mutant.key} again")
-        if noticed:
-            self._remember(settled, red=True)
-        return noticed
+        return self._is_red(mutant.file, changed, f"{mutant.key} again")
 
     def _is_red(self, file: Path, source: str, key: str) -> bool | None:
         """
         Answer whether a test fails if *source* is in *file*.
         """
-        about = f"{self._tests}{self._source} {key or file}"
-        if about in self._known:
-            return self._known[about]
+        about = f"{self._state} {key or file}"
+        with self._lock:
+            if about in self._known:
+                return self._known[about]
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder)
             for name in ("src", "tests"):
@@ -515,14 +508,11 @@ class SecondTry:
             (copy / file).write_text(source, encoding="utf-8")
             red = self._fails(copy, file.stem, LIMIT if key else 10 * LIMIT)
         if red is not None:
-            self._remember(about, red=red)
+            with self._lock:
+                self._known[about] = red
+                text = json.dumps(self._known, indent=1, ensure_ascii=False)
+                self._path.write_text(text, encoding="utf-8")
         return red
-
-    def _remember(self, about: str, *, red: bool) -> None:
-        with self._lock:
-            self._known[about] = red
-            text = json.dumps(self._known, indent=1, ensure_ascii=False)
-            self._path.write_text(text, encoding="utf-8")
 
     def _fails(self, copy: Path, stem: str, limit: float) -> bool | None:
         """
