@@ -8,6 +8,7 @@ import gc
 import inspect
 import sys
 
+from itertools import count
 from pathlib import Path
 
 from stress.stress_shared import IS_WITH_SAFE
@@ -61,18 +62,18 @@ def interrupted(function, at, action, *, without=frozenset()):
     Before a call into C one comes in only if a profiler is at work: who does not
     care leaves out *without* ``{"c_call"}``; or, of one function, ``{("call", name)}``.
     """
-    count = 0
+    seen = 0
 
     def profile(frame, event, argument):
-        nonlocal count
+        nonlocal seen
         if not (is_ours(frame) or is_called(frame, event)) or is_left(frame, event):
             return
         if not without.isdisjoint({event, (event, frame.f_code.co_name)}):
             return
         if (event, getattr(argument, "__name__", "")) in LEAVE_A_LOCK:
             return
-        count += 1
-        if count == at:
+        seen += 1
+        if seen == at:
             sys.setprofile(None)
             action()
 
@@ -88,8 +89,44 @@ def interrupted(function, at, action, *, without=frozenset()):
     finally:
         sys.setprofile(before)
         gc.enable()
-    return count >= at
+    return seen >= at
 
 
 def stop():
     raise Stop
+
+
+class Point:
+    """
+    Be one of the points at which a handler may come in, and have it do so: once.
+    """
+
+    def __init__(self, number):
+        self.number = number
+        #: Whether there was such a point; None: nobody has tried.
+        self.was_there = None
+
+    def __call__(self, function, action, *, without=frozenset()):
+        """
+        Run *function*, and *action* at this point; answer whether there was one.
+        """
+        assert self.was_there is None
+        self.was_there = interrupted(function, self.number, action, without=without)
+        return self.was_there
+
+
+def points(least=10):
+    """
+    Go through all the points at which a handler may come in: the body of the loop
+    makes anew what is interrupted, calls the :class:`Point`, and looks at what came
+    of it. The last time round there is no such point any more.
+
+    Fails if there were fewer than *least*: then something else was tried than meant.
+    """
+    for number in count(1):
+        point = Point(number)
+        yield point
+        assert point.was_there is not None
+        if not point.was_there:
+            break
+    assert number > least

@@ -13,7 +13,8 @@ from contextlib import suppress
 from parties import Party, queued
 
 from switchgear import RateLimiter
-from switchgear._core.queue import SLACK, Place, Queue, Status
+from switchgear._core.place import Place, Status
+from switchgear._core.queue import SLACK, Queue
 from switchgear.errors import RateLimitExceeded
 
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import pytest
 
-from interrupting import interrupted, stop
+from interrupting import points, stop
 from stress.stress_shared import LEADS_TO
 
 from switchgear import (
@@ -611,8 +611,7 @@ class TestProbeLeases:
         If a signal handler lets chance decide from now on, while a circuit is
         about to open, its cooldown is within what it then may be.
         """
-        at = 1
-        while True:
+        for come_in in points(5):
             breaker = CircuitBreaker(1, 10.0, probe_timeout=1.0, clock=clock)
             act = breaker.record_failure
             if verb != "record":
@@ -623,13 +622,10 @@ class TestProbeLeases:
                 act = breaker.try_acquire
                 if verb == "look":
                     act = partial(getattr, breaker, "is_open")
-            if not interrupted(act, at, partial(breaker.reconfigure, jitter=0.5)):
-                break
+            if not come_in(act, partial(breaker.reconfigure, jitter=0.5)):
+                continue
 
             assert 5 <= breaker.snapshot().retry_after <= 15
-            at += 1
-
-        assert at > 5
 
     def test_ignored_probes_in_a_row_reopen_it(self, make, clock, heard):
         """
@@ -1156,8 +1152,7 @@ class TestInterruptions:
         If a signal handler operates the breaker that it interrupts, each event
         begins where the last one ended, and the last ends where the circuit is.
         """
-        at = 1
-        while True:
+        for come_in in points(5):
             breaker = CircuitBreaker(1, 10.0, clock=clock)
             call = getattr(breaker, act, None)
             if act != "record_failure":
@@ -1167,16 +1162,11 @@ class TestInterruptions:
                 call = breaker.try_acquire().success
             state, events = breaker.snapshot().state, []
             breaker.subscribe(events.append, *LEADS_TO, CircuitForced)
-            more = interrupted(call, at, getattr(breaker, action))
+            come_in(call, getattr(breaker, action))
             for event in events:
                 assert state is event.from_state
                 state = LEADS_TO.get(type(event)) or event.to_state
             assert state is breaker.snapshot().state
-            if not more:
-                break
-            at += 1
-
-        assert at > 5
 
     @pytest.mark.parametrize("act", ["record_failure", "record_success", "try_acquire"])
     def test_reentered_reset_counts_what_comes_in(self, act):
@@ -1184,11 +1174,10 @@ class TestInterruptions:
         If a signal handler uses the breaker while it is reset, that is counted
         wholly, or not at all.
         """
-        at = 1
-        while True:
+        for come_in in points(5):
             breaker = CircuitBreaker(5)
             breaker.record_failure()
-            more = interrupted(breaker.reset, at, getattr(breaker, act))
+            come_in(breaker.reset, getattr(breaker, act))
             seen = breaker.snapshot()
             counts = seen.admitted, seen.failed, seen.failures
 
@@ -1196,11 +1185,6 @@ class TestInterruptions:
                 assert counts in ((0, 0, 0), (1, 1, 1))
             else:
                 assert counts in ((0, 0, 0), (1, 0, 0))
-            if not more:
-                break
-            at += 1
-
-        assert at > 5
 
     def test_reentered_by_a_change_of_settings(self, clock, monkeypatch):
         """
@@ -1231,20 +1215,16 @@ class TestInterruptions:
         If asking for a probe is interrupted, its slot is free, and at most one
         call was given up.
         """
-        at = 1
-        while True:
+        for come_in in points():
             breaker = self.half_open(clock)
-            if not interrupted(breaker.try_acquire, at, stop, without=NEVER):
-                break
+            if not come_in(breaker.try_acquire, stop, without=NEVER):
+                continue
             state = breaker.snapshot()
 
             assert 0 == state.probes_out
             assert state.admitted - state.failed <= state.ignored <= 1
             assert breaker.try_acquire().success()
             assert not breaker.is_open
-            at += 1
-
-        assert at > 10
 
     @pytest.mark.parametrize("outcome", ["success", "failure", "ignore"])
     def test_interrupted_reporting(self, clock, outcome):
@@ -1252,13 +1232,12 @@ class TestInterruptions:
         If reporting on a probe is interrupted, its slot is free, and it was
         counted once, as it was reported or as ignored.
         """
-        at = 1
-        while True:
+        for come_in in points():
             breaker = self.half_open(clock)
             permit = breaker.try_acquire()
             failed = breaker.snapshot().failed
-            if not interrupted(getattr(permit, outcome), at, stop, without=NEVER):
-                break
+            if not come_in(getattr(permit, outcome), stop, without=NEVER):
+                continue
             if not permit._decided:
                 # It had not begun yet.
                 assert getattr(permit, outcome)()
@@ -1268,29 +1247,22 @@ class TestInterruptions:
             assert 0 == state.probes_out
             assert 1 == closed + state.failed - failed + state.ignored
             assert not closed or outcome == "success"
-            at += 1
-
-        assert at > 10
 
     def test_reentered_probes(self, clock):
         """
         If a signal handler asks for a probe while somebody does, one is admitted.
         """
-        at = 1
-        while True:
+        for come_in in points():
             breaker, permits = self.half_open(clock), []
 
             def ask(breaker=breaker, permits=permits):
                 permits.append(breaker.try_acquire())
 
-            if not interrupted(ask, at, ask):
-                break
+            if not come_in(ask, ask):
+                continue
 
             assert 1 == sum(map(bool, permits))
             assert 1 == breaker.snapshot().probes_out
-            at += 1
-
-        assert at > 10
 
 
 class TestCircuitOpenError:

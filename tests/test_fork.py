@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from interrupting import Stop, interrupted, stop
+from interrupting import Stop, points, stop
 
 from switchgear import _fork
 
@@ -161,9 +161,8 @@ class TestAfterForkInChild:
         others = [Owner() for _ in range(3)]
         for one in others:
             _fork.track(one)
-        # Not at its very beginning: nothing of ours runs there yet.
-        at, heard = 2, 0
-        while True:
+        heard = 0
+        for come_in in points():
             before = [one.told for one in (owner, *others)]
             caught = []
 
@@ -173,16 +172,14 @@ class TestAfterForkInChild:
                 except BaseExceptionGroup as group:
                     caught.extend(group.exceptions)
 
-            more = interrupted(tell, at, stop)
+            # Not at its very beginning: nothing of ours runs there yet.
+            come_in(tell, stop, without={("call", "_after_fork_in_child")})
             told = [one.told for one in (owner, *others)]
 
             assert all(now > was for now, was in zip(told, before, strict=True))
             heard += [Stop] == [type(one) for one in caught]
-            if not more:
-                break
-            at += 1
 
-        assert at > heard > 10
+        assert heard > 10
 
     def test_looks_again_if_somebody_comes_meanwhile(self, owner, late):
         """

@@ -14,7 +14,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from interrupting import Stop, interrupted, stop
+from interrupting import Stop, points, stop
 
 from switchgear import (
     CircuitBreaker,
@@ -483,23 +483,17 @@ class TestReconfigure:
             "close": lambda keyed: keyed.close("bye"),
         }[verb]
         expected = {"reconfigure": (7, None), "close": (2, "bye")}[verb]
-        at, came_in = 1, True
-        while came_in:
+        for come_in in points(50):
             keyed = Keyed(lambda key: RateLimiter(1, burst=2))
             keyed["a"], keyed["b"]
-            came_in = interrupted(
+            if come_in(
                 lambda keyed=keyed: keyed.reconfigure(max_waiters=9),
-                at,
                 lambda keyed=keyed: order(keyed),
-            )
-            if came_in:
+            ):
                 for key in "abc":
                     seen = keyed[key].snapshot()
                     assert expected == (seen.burst, seen.closed)
                     assert 9 == keyed[key].settings()["max_waiters"]
-            at += 1
-
-        assert at > 50
 
     @pytest.mark.parametrize(
         ("verb", "other"), [("reopen", "close"), ("close", "reopen")]
@@ -509,19 +503,17 @@ class TestReconfigure:
         If a signal handler closes all while they are reopened, or the other way
         round, all end up alike, and so do those made later.
         """
-        at, came_in, ends = 1, True, set()
-        while came_in:
+        ends = set()
+        for come_in in points(50):
             keyed = Keyed(lambda key: RateLimiter(1, burst=2))
             keyed["a"], keyed["b"]
             getattr(keyed, other)()
-            came_in = interrupted(getattr(keyed, verb), at, getattr(keyed, other))
+            come_in(getattr(keyed, verb), getattr(keyed, other))
             states = {keyed[key].snapshot().closed for key in "abc"}
             assert 1 == len(states)
             ends |= states
-            at += 1
 
         assert {None, ""} == ends
-        assert at > 50
 
     def test_who_cannot_catch_up_leaves_nothing(self, clock):
         """
@@ -850,8 +842,7 @@ class TestEviction:
         If a signal handler looks up another key of the same hash, while one is
         forgotten, that one stays.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiters = Keyed(lambda key: RateLimiter(1.0, clock=clock), max_keys=3)
             idle, busy, meanwhile = Alike(), Alike(), Alike()
             # Two more, that the handler forgets, and not the one that is forgotten.
@@ -862,15 +853,10 @@ class TestEviction:
             def handler(limiters=limiters, kept=kept, key=meanwhile):
                 kept.append(limiters[key])
 
-            more = interrupted(partial(limiters.__getitem__, busy), at, handler)
+            more = come_in(partial(limiters.__getitem__, busy), handler)
 
             assert kept == [limiters[meanwhile]] * more
             assert len(limiters) == len(list(limiters))
-            if not more:
-                break
-            at += 1
-
-        assert at > 10
 
     def test_one_that_was_used_while_it_was_asked_stays(self, clock):
         """
@@ -1546,20 +1532,16 @@ class TestInterruptions:
         If a look-up that makes one and forgets another is interrupted, wherever
         that is, no key stays without an instance, and all of them can go.
         """
-        at, came_in = 1, True
-        while came_in:
+        for come_in in points(50):
             keyed = Keyed(lambda key: RateLimiter(clock=clock), max_keys=1)
             for key in "abc":
                 keyed[key]
-            came_in = interrupted(lambda keyed=keyed: keyed["d"], at, stop)
+            come_in(lambda keyed=keyed: keyed["d"], stop)
             assert all(key in keyed for key in list(keyed))
             for key in range(9):
                 keyed[key]
             assert 1 == len(keyed)
             assert len(keyed._ring) < 5
-            at += 1
-
-        assert at > 50
 
 
 class TestLaws:

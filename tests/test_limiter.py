@@ -20,7 +20,7 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from interrupting import interrupted, stop
+from interrupting import points, stop
 
 from switchgear import (
     BurstExceeded,
@@ -31,7 +31,7 @@ from switchgear import (
     RateSnapshot,
     _fork,
 )
-from switchgear._core.queue import Place, Status
+from switchgear._core.place import Place, Status
 from switchgear._unchanged import UNCHANGED
 from switchgear._waiting import NOTHING, Sight
 from switchgear.events import (
@@ -1278,7 +1278,7 @@ class TestDisabled:
         to wait behind another, the task goes on at once or keeps its place.
         """
 
-        async def main(at):
+        async def main(come_in):
             limiter = RateLimiter(0.001)
             limiter.try_acquire()
             waiting = Waiting(limiter)
@@ -1290,7 +1290,7 @@ class TestDisabled:
                     futures.append(coming.send(None))
 
             with ExitStack() as stack:
-                more = interrupted(begin, at, lambda: stack.enter_context(disabled()))
+                come_in(begin, lambda: stack.enter_context(disabled()))
             await waiting.settle()
             is_queued = limiter.snapshot().waiting == 2
             for future in futures:
@@ -1299,13 +1299,9 @@ class TestDisabled:
             await waiting.settle()
             coming.close()
             await asyncio.gather(first, return_exceptions=True)
-            return more
 
-        at = 1
-        while asyncio.run(main(at)):
-            at += 1
-
-        assert at > 20
+        for point in points(20):
+            asyncio.run(main(point))
 
 
 class TestGuarantees:
@@ -2201,15 +2197,11 @@ class TestReentrancy:
         If KeyboardInterrupt comes at any point of a verb, the limiter goes on,
         and has charged what it admitted at most.
         """
-        at = 1
-        while True:
+        for come_in in points(2):
             scene = self.scene(None if machine else Hand())
-            if not interrupted(getattr(scene, verb), at, stop):
-                break
+            if not come_in(getattr(scene, verb), stop):
+                continue
             self.check(scene.limiter, least=1)
-            at += 1
-
-        assert at > 2
 
     @pytest.mark.parametrize("verb", VERBS)
     def test_reentered_anywhere(self, verb):
@@ -2218,33 +2210,27 @@ class TestReentrancy:
         way, both are done, and the limiter goes on.
         """
         for other in self.VERBS:
-            at = 1
-            while True:
+            for come_in in points(2):
                 scene = self.scene(None)
-                if not interrupted(getattr(scene, verb), at, getattr(scene, other)):
-                    break
+                if not come_in(getattr(scene, verb), getattr(scene, other)):
+                    continue
                 self.check(scene.limiter, least=0)
-                at += 1
 
     def test_reentered_while_one_keeps_watch(self):
         """
         If a signal handler sends everybody away while a waiter looks after the
         first, whenever in its look, it need not come again.
         """
-        at = 1
-        while True:
+        for come_in in points(2):
             limiter, place = RateLimiter(1e-6, clock=Hand()), Place(1)
             limiter.try_acquire()
             limiter._enter(Place(1), waiter=Ear(), timeout=None)
             limiter._enter(place, waiter=Ear(), timeout=None)
             place.vigilant = True
-            if not interrupted(partial(limiter._look, place), at, limiter.close):
-                break
+            if not come_in(partial(limiter._look, place), limiter.close):
+                continue
             assert Status.CLOSED is place.status
             assert 0 == limiter._look(place)
-            at += 1
-
-        assert at > 2
 
     @pytest.mark.parametrize("verb", ["wait", "reserve"])
     @pytest.mark.parametrize(
@@ -2267,23 +2253,20 @@ class TestReentrancy:
         If a signal handler closes the limiter, or lowers its burst, while
         somebody is about to enter the queue, they are sent away.
         """
-        at = 1
-        while True:
+        for come_in in points():
             # As it stands still, all take the same way until they sleep.
             limiter = RateLimiter(rates=rates, clock=Hand())
             assert limiter.try_acquire(3)
             limiter.reserve()
-            call = partial(getattr(limiter, verb), 3)
-            more = True
-            with suppress(BurstExceeded):
-                more = interrupted(call, at, partial(action, limiter))
-            if not more:
-                break
+
+            def call(limiter=limiter):
+                with suppress(BurstExceeded):
+                    getattr(limiter, verb)(3)
+
+            if not come_in(call, partial(action, limiter)):
+                continue
             assert all(place.tokens == 1 for place in limiter._queue.places)
             assert not limiter._queue.places or limiter.snapshot().closed is None
-            at += 1
-
-        assert at > 10
 
     def waited_for(self, *tokens):
         """
@@ -2301,11 +2284,10 @@ class TestReentrancy:
         If closing is interrupted, whoever waited is sent away and told, or the
         limiter is open as before.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, ears = self.waited_for(1, 2, 1)
-            if not interrupted(limiter.close, at, stop):
-                break
+            if not come_in(limiter.close, stop):
+                continue
             told = [set(ear.heard) for ear in ears]
             state = limiter.snapshot()
 
@@ -2314,9 +2296,6 @@ class TestReentrancy:
             else:
                 assert [{Status.CLOSED}] * 3 == told
                 assert (0, 3) == (state.waiting, state.refused)
-            at += 1
-
-        assert at > 10
 
     @pytest.mark.parametrize("change", ["cancel", "settle", "reconfigure", "reset"])
     def test_interrupted_whoever_moves_up_is_told(self, change):
@@ -2324,8 +2303,8 @@ class TestReentrancy:
         If a change is interrupted after which somebody's turn comes sooner, its
         timer is set anew all the same.
         """
-        at, moved = 1, 0
-        while True:
+        moved = 0
+        for come_in in points():
             limiter = RateLimiter(1, burst=10, clock=Hand())
             limiter.try_acquire(10)
             ahead = limiter.reserve(9)
@@ -2339,7 +2318,7 @@ class TestReentrancy:
                 "reconfigure": partial(limiter.reconfigure, calls_per_second=5),
                 "reset": limiter.reset,
             }
-            more = interrupted(changes[change], at, stop, without=FREED)
+            come_in(changes[change], stop, without=FREED)
 
             if behind.status is Status.GRANTED:
                 assert ear.heard
@@ -2347,23 +2326,20 @@ class TestReentrancy:
             elif limiter._queue.turn_of(behind) < turn:
                 assert ear.nudged
                 moved += 1
-            if not more:
-                break
-            at += 1
 
-        assert at > moved > 10
+        assert come_in.number > moved > 10
 
     def test_interrupted_reconfigure(self):
         """
         If a change is interrupted, settings, queue and those who ask too much
         for it go by the old ones or by the new, and it can be made again.
         """
-        at, seen = 1, set()
-        while True:
+        seen = set()
+        for come_in in points():
             limiter, ears = self.waited_for(1, 4, 3)
             change = partial(limiter.reconfigure, burst=2, max_waiters=7)
-            if not interrupted(change, at, stop):
-                break
+            if not come_in(change, stop):
+                continue
             told = [set(ear.heard) for ear in ears]
             burst = limiter.settings()["burst"]
             gone = set() if burst == 5 else {Status.TOO_LARGE}
@@ -2380,7 +2356,6 @@ class TestReentrancy:
             )
             assert 1 == limiter.snapshot().waiting
             seen.add(burst)
-            at += 1
 
         assert {2, 5} == seen
 
@@ -2389,20 +2364,16 @@ class TestReentrancy:
         If a signal handler changes something else at any point of a change, both
         are made.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, _ = self.waited_for(1)
             other = partial(limiter.reconfigure, calls_per_second=3)
-            if not interrupted(partial(limiter.reconfigure, burst=2), at, other):
-                break
+            if not come_in(partial(limiter.reconfigure, burst=2), other):
+                continue
 
             assert (3.0, 2) == (
                 limiter.settings()["calls_per_second"],
                 limiter.settings()["burst"],
             )
-            at += 1
-
-        assert at > 10
 
     OPERATE = (
         ("close", ()),
@@ -2420,8 +2391,7 @@ class TestReentrancy:
         If a signal handler operates the limiter that it interrupts, each event
         begins where the last one ended, and the last ends where the limiter is.
         """
-        at = 1
-        while True:
+        for come_in in points(5):
             limiter, events = RateLimiter(1.0, clock=ManualClock()), []
             if shut:
                 limiter.close()
@@ -2430,7 +2400,7 @@ class TestReentrancy:
             (name, given), (other, others) = verb, handler
             # Longer, higher, more: that of the handler is another one.
             action = partial(self.operate, limiter, other, *(3 * n for n in others))
-            more = interrupted(partial(self.operate, limiter, name, *given), at, action)
+            come_in(partial(self.operate, limiter, name, *given), action)
             for event in events:
                 now.update(self.follows(now, event))
             snapshot = limiter.snapshot()
@@ -2439,11 +2409,6 @@ class TestReentrancy:
                 "paused": snapshot.paused_for,
                 **limiter.settings(),
             }
-            if not more:
-                break
-            at += 1
-
-        assert at > 5
 
     def operate(self, limiter, verb, *given):
         if verb in {"burst", "max_waiters"}:
@@ -2472,16 +2437,12 @@ class TestReentrancy:
         If a signal handler limits the number of waiters at any point of another
         change, that is the limit.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter = RateLimiter(1.0)
             other = partial(limiter.reconfigure, max_waiters=7)
-            if not interrupted(partial(limiter.reconfigure, burst=2), at, other):
-                break
+            if not come_in(partial(limiter.reconfigure, burst=2), other):
+                continue
             assert 7 == limiter.settings()["max_waiters"]
-            at += 1
-
-        assert at > 10
 
     @pytest.mark.parametrize("given", [{"burst": 7}, {"max_waiters": 7}])
     @pytest.mark.parametrize("forget", [True, False])
@@ -2490,28 +2451,24 @@ class TestReentrancy:
         If a signal handler sets something while a definition is followed, it
         stays; unless it came before what is forgotten was.
         """
-        at, ((name, value),) = 1, given.items()
+        ((name, value),) = given.items()
         pattern = RateLimiter(1.0, burst=3, max_waiters=3)
-        while True:
+        for come_in in points():
             limiter = RateLimiter(1.0)
             other = partial(limiter.reconfigure, **given)
             follow = partial(limiter._configure_like, pattern, forget=forget)
-            if not interrupted(follow, at, other):
-                break
+            if not come_in(follow, other):
+                continue
             is_set = name in limiter._own
             assert is_set or forget
             assert (value if is_set else 3) == limiter.settings()[name]
-            at += 1
-
-        assert at > 10
 
     def test_reentered_it_tells_how_many_are_sent_away(self):
         """
         If a signal handler takes a place while a limiter is closed, it is told of
         as it is treated.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, events = RateLimiter(1.0, clock=ManualClock()), []
             limiter.wait()
             limiter.subscribe(events.append, LimiterClosed)
@@ -2521,13 +2478,10 @@ class TestReentrancy:
                 with suppress(RateLimitExceeded):
                     queued.append(limiter.reserve())
 
-            if not interrupted(limiter.close, at, handler):
-                break
+            if not come_in(limiter.close, handler):
+                continue
             gone = [one for one in queued if one._place.status is Status.CLOSED]
             assert [len(gone)] == [event.waiting for event in events]
-            at += 1
-
-        assert at > 10
 
     @pytest.mark.parametrize(
         "leave",
@@ -2540,8 +2494,8 @@ class TestReentrancy:
         its owner cancels it, that succeeds; while its owner comes to wait, it
         is admitted, or its time is up.
         """
-        at, answers = 1, []
-        while True:
+        answers = []
+        for come_in in points():
             hand = Hand()
             limiter = RateLimiter(1.0, clock=hand)
             limiter.wait()
@@ -2554,12 +2508,10 @@ class TestReentrancy:
             # Other refusals than RateLimitExceeded would get through.
             done = []
             call = partial(lambda one, done: done.append(leave(one)), reservation, done)
-            if not interrupted(call, at, noticed):
-                break
+            if not come_in(call, noticed):
+                continue
             answers += done
-            at += 1
 
-        assert at > 10
         assert {True} == set(answers)
 
     def check(self, limiter, least):

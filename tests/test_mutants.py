@@ -393,6 +393,16 @@ class TestRuns:
         assert mutants.try_again(part, known)
         assert [("switchgear._set.x_f__mutmut_1", ("children", 1))] == runs
 
+    def test_ended_oddly(self, runs):
+        """
+        If one ended neither as noticed nor otherwise, it is tried once more.
+        """
+        part = mutants.PARTS[0]
+        mutants.results(part).append(mutant("_set.x_i", status="suspicious"))
+
+        assert mutants.try_again(part, set())
+        assert [("switchgear._set.x_i__mutmut_1", ("children", 1))] == runs
+
 
 class TestExplanations:
     def write(self, tmp_path, text):

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from interrupting import interrupted, stop
+from interrupting import points, stop
 
 from switchgear import (
     AtomicCounter,
@@ -29,8 +29,8 @@ from switchgear import (
     rate_limited,
     registry,
 )
+from switchgear._caller import caller
 from switchgear._entry import Cell
-from switchgear._place import caller
 from switchgear.testing import isolated_registry
 
 
@@ -663,22 +663,19 @@ class TestChanging:
         If a removal is interrupted anywhere, decorated functions and whoever looks
         the name up have the same instance afterwards.
         """
-        at, removed = 1, 0
-        while True:
+        removed = 0
+        for come_in in points(5):
             before = names.limiter("a", burst=3)
             cell = Cell("limiter", "a", {}, "here")
             names._resolve(cell)
-            more = interrupted(lambda: names.remove("a"), at, stop, without={"return"})
+            come_in(lambda: names.remove("a"), stop, without={"return"})
             after = names.limiter("a", burst=3)
             held = names._resolve(cell) if cell.instance is None else cell.instance
 
             assert after is held
             removed += after is not before
-            if not more:
-                break
-            at += 1
 
-        assert at > removed > 5
+        assert removed > 5
 
     def test_interrupted_load_reaches_what_lives(self, names):
         """
@@ -686,22 +683,16 @@ class TestChanging:
         what was there before.
         """
         limiter = names.limiter("a", burst=1)
-        at, seen = 1, set()
-        while True:
-            burst = 2 + at % 50
+        seen = set()
+        for come_in in points(100):
+            burst = 2 + come_in.number % 50
             tables = {"limiters": {"a": {"burst": burst}}}
-            more = interrupted(
-                lambda tables=tables: names.configure(tables), at, stop, without=FREED
-            )
+            come_in(lambda tables=tables: names.configure(tables), stop, without=FREED)
             layer = names._layers.over("limiter", "a", {"burst": 1})
 
             assert layer["burst"] == limiter.snapshot().burst
             seen.add(layer["burst"] == burst)
-            if not more:
-                break
-            at += 1
 
-        assert at > 100
         assert {False, True} == seen
 
     def test_interrupted_load_can_still_go_back(self, names, monkeypatch):
@@ -886,19 +877,13 @@ class TestCells:
             names.remove("a")
             names.limiter("a", burst=3)
 
-        at = 1
-        while True:
+        for come_in in points(5):
             names.limiter("a", burst=3)
             cell = Cell("limiter", "a", {}, "here")
-            more = interrupted(partial(names._resolve, cell), at, handler)
+            come_in(partial(names._resolve, cell), handler)
             held = names._resolve(cell) if cell.instance is None else cell.instance
 
             assert names.limiter("a") is held
-            if not more:
-                break
-            at += 1
-
-        assert at > 5
 
     def test_remove_empties_the_cells(self, names):
         """

@@ -17,7 +17,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
-from interrupting import interrupted
+from interrupting import points
 from parties import Party, settled
 
 from switchgear import BurstExceeded, Rate, RateLimiter, RateLimitExceeded, registry
@@ -529,7 +529,7 @@ class TestWait:
         who was sent away knows at once.
         """
 
-        async def main(at):
+        async def main(come_in):
             limiter = RateLimiter(0.001)
             limiter.wait()
             ahead = [asyncio.create_task(limiter.wait_async()) for _ in range(tasks)]
@@ -537,9 +537,8 @@ class TestWait:
             reservation = limiter.reserve()
             coming = reservation.wait_async()
             suspended = []
-            more = interrupted(
+            come_in(
                 lambda: suspended.append(coming.send(None)),
-                at,
                 partial(act, limiter, reservation),
             )
             await settled()
@@ -549,13 +548,9 @@ class TestWait:
             await settled()
             coming.close()
             await asyncio.gather(*ahead, return_exceptions=True)
-            return more
 
-        at = 1
-        while asyncio.run(main(at)):
-            at += 1
-
-        assert at > 20
+        for point in points(20):
+            asyncio.run(main(point))
 
     def test_refusals_are_counted(self, limiter):
         """

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from interrupting import Stop, interrupted, stop
+from interrupting import Stop, points, stop
 from parties import (
     PATIENCE,
     LoopParty,
@@ -23,7 +23,7 @@ from parties import (
 )
 
 from switchgear import RateLimiter, _waiting
-from switchgear._core.queue import Place, Status
+from switchgear._core.place import Place, Status
 from switchgear.errors import BurstExceeded, RateLimitExceeded
 from switchgear.events import LoopBlocked, RateLimitWaited
 
@@ -984,69 +984,52 @@ class TestInterruptions:
         """
         If closing is interrupted, the loop of those who wait is called all the same.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, waits = self.waited_for(clock, None, None)
             tasks = loop.run_until_complete(waits)
-            more = interrupted(limiter.close, at, stop)
+            come_in(limiter.close, stop)
             if limiter.snapshot().closed is None:
                 limiter.close()
             assert [RateLimitExceeded] * 2 == self.outcomes(loop, tasks, 0.1)
-            if not more:
-                break
-            at += 1
 
-        assert at > 10
-
-    def woken(self, loop, tasks, within, at):
+    def woken(self, loop, tasks, within, come_in):
         """
-        Let *tasks* wait as :meth:`outcomes`, and interrupt that at point *at*; return
-        what became of them, and whether there was such a point.
+        Let *tasks* wait as :meth:`outcomes`, and interrupt that; return what became
+        of them.
         """
         outcomes = []
 
         def wait():
             outcomes.extend(self.outcomes(loop, tasks, within))
 
-        return outcomes, interrupted(wait, at, stop, without=OUTSIDE)
+        come_in(wait, stop, without=OUTSIDE)
+        return outcomes
 
     def test_while_one_gets_a_turn(self, loop, clock):
         """
         If a timer is interrupted, those behind get their turns all the same.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, waits = self.waited_for(clock, None, None)
             tasks = loop.run_until_complete(waits)
-            outcomes, more = self.woken(loop, tasks, 2.1, at)
+            outcomes = self.woken(loop, tasks, 2.1, come_in)
             assert 2 == len(outcomes)
             assert outcomes.count(Stop) <= 1
             assert {Stop, type(None)} >= set(outcomes)
             assert 0 == limiter.snapshot().waiting
-            if not more:
-                break
-            at += 1
-
-        assert at > 10
 
     def test_while_one_is_late(self, loop, clock):
         """
         If the timer of a deadline is interrupted, it ends the wait all the same.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter, waits = self.waited_for(clock, None, 2.0)
             first, behind = loop.run_until_complete(waits)
             limiter.pause(60.0)
-            outcomes, more = self.woken(loop, [behind], 2.1, at)
+            outcomes = self.woken(loop, [behind], 2.1, come_in)
             assert outcomes in ([RateLimitExceeded], [Stop])
             limiter.close()
             assert [RateLimitExceeded] == self.outcomes(loop, [first], 0.1)
-            if not more:
-                break
-            at += 1
-
-        assert at > 10
 
     def come(self, loop, reservation, tasks):
         """
@@ -1059,21 +1042,18 @@ class TestInterruptions:
         If the first task of a loop is interrupted as it comes to wait, that is what
         it ends with, or it waits on.
         """
-        at, stopped = 1, 0
-        while True:
+        stopped = 0
+        for come_in in points():
             limiter = RateLimiter(1.0, clock=clock)
             limiter.try_acquire()
             tasks = []
-            more = interrupted(partial(self.come, loop, limiter, tasks), at, stop)
+            come_in(partial(self.come, loop, limiter, tasks), stop)
             ended = [task for task in tasks if task.done()]
             assert {Stop} >= {type(task.exception()) for task in ended}
             assert len(tasks) - len(ended) == limiter.snapshot().waiting
             stopped += len(ended)
             limiter.close()
             self.outcomes(loop, tasks, 0.1)
-            if not more:
-                break
-            at += 1
 
         assert stopped > 10
 
@@ -1082,24 +1062,18 @@ class TestInterruptions:
         If a task is interrupted as it comes to wait for its reservation, ahead of
         another, no trace of it is left in the loop.
         """
-        at = 1
-        while True:
+        for come_in in points():
             limiter = RateLimiter(0.001)
             limiter.try_acquire()
             first, behind = limiter.reserve(), limiter.reserve()
             tasks = []
             self.come(loop, behind, tasks)
-            more = interrupted(partial(self.come, loop, first, tasks), at, stop)
+            come_in(partial(self.come, loop, first, tasks), stop)
             if len(tasks) == 2 and tasks[1].done():
                 crew = limiter._crews[loop]
                 assert [behind._place] == list(crew._futures)
             limiter.close()
             self.outcomes(loop, tasks, 0.1)
-            if not more:
-                break
-            at += 1
-
-        assert at > 10
 
 
 class Loop:

@@ -93,6 +93,7 @@ INTERLEAVINGS = {
     "_breaker": "breaker",
     "_permit": "breaker",
     "_trip_unit": "breaker",
+    "place": "limiter",
     "queue": "limiter",
     "rooms": "limiter",
     "rate": "limiter",
@@ -371,12 +372,17 @@ def run(part: Part) -> bool:
 
 def try_again(part: Part, known: set[str]) -> bool:
     """
-    Try once more what was noticed, though it is among those that are explained.
+    Try once more what ended oddly.
 
-    It may have been a test that failed for no reason, on a busy machine.
+    That is, what was noticed though it is among those that are explained: it may have
+    been a test that failed for no reason, on a busy machine. And what ended neither
+    so nor so: where no stack is left, a process may end with one signal or another.
     """
     odd = [
-        one.key for one in results(part) if one.status in NOTICED and one.text in known
+        one.key
+        for one in results(part)
+        if (one.status in NOTICED and one.text in known)
+        or one.status not in NOTICED | TRIED
     ]
     # One at a time, lest we are what keeps it busy.
     return not odd or _run(part, *odd, children=1)

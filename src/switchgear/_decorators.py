@@ -26,13 +26,13 @@ import wrapt
 from switchgear import _registry, _validate
 from switchgear._attempts import Circuit, Limit, Lookup, Own, verdicts
 from switchgear._breaker import CircuitBreaker
+from switchgear._caller import caller
 from switchgear._calls import circuit_call, limited_call, protected_call
 from switchgear._definition import split
 from switchgear._entry import Cell
 from switchgear._keyed import Keyed
 from switchgear._kinds import checked_function, checked_tokens
 from switchgear._limiter import RateLimiter
-from switchgear._place import caller
 from switchgear._registry import Registry
 
 

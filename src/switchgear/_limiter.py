@@ -8,7 +8,7 @@ import time
 
 from typing import TYPE_CHECKING, Any, Final
 
-from switchgear._core.queue import Place
+from switchgear._core.place import Place
 from switchgear._core.rate import plain
 from switchgear._core.token_bucket import budget_of, rates_of
 from switchgear._decision import ADMITTED, READY_MADE, Decision

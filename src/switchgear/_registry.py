@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from switchgear import _config, _environment, _fork
+from switchgear._caller import caller
 from switchgear._counter import AtomicCounter
 from switchgear._definition import (
     CLASSES,
@@ -26,7 +27,6 @@ from switchgear._entry import DEFINABLE, Cell, Entries, Entry
 from switchgear._keyed import MAX_KEYS, Keyed
 from switchgear._layers import MAPPING, NO_LAYERS, Layers, Said, layers_of
 from switchgear._orders import each, surely
-from switchgear._place import caller
 from switchgear._plain import plain, state_of
 from switchgear._set import ThreadSafeSet
 from switchgear._shown_key import shown_key

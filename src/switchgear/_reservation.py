@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from switchgear._core.queue import Status
+from switchgear._core.place import Status
 from switchgear._validate import optional_seconds, whole
 
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self
 
-    from switchgear._core.queue import Place
+    from switchgear._core.place import Place
     from switchgear._limiter import RateLimiter
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from switchgear import _bypass
 from switchgear._clock import MONOTONIC, TimerClock, checked_clock
-from switchgear._core.queue import NEVER, SLACK, Queue, Status
+from switchgear._core.place import NEVER, Status
+from switchgear._core.queue import SLACK, Queue
 from switchgear._core.token_bucket import Bucket, budget_of
 from switchgear._decision import Decision, to_seconds
 from switchgear._instance import Instance
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from switchgear._clock import Clock
-    from switchgear._core.queue import Place
+    from switchgear._core.place import Place
     from switchgear._core.rate import Rate
     from switchgear._waiting import Waiter
     from switchgear.events import Event

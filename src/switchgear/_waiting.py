@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from switchgear._core.queue import NEVER, Status
+from switchgear._core.place import NEVER, Status
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from switchgear._clock import TimerClock, TimerHandle
-    from switchgear._core.queue import Place
+    from switchgear._core.place import Place
 
 
 #: No timer is set further ahead, in nanoseconds: one day. Some platforms

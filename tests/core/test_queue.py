@@ -14,10 +14,11 @@ import pytest
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from interrupting import interrupted, stop
+from interrupting import points, stop
 
 from switchgear import Rate
-from switchgear._core.queue import SLACK, Place, Queue, Status
+from switchgear._core.place import Place, Status
+from switchgear._core.queue import SLACK, Queue
 from switchgear._core.rooms import Room
 from switchgear._core.token_bucket import Bucket, budget_of
 
@@ -1441,6 +1442,37 @@ class TestReconfigure:
         assert Status.TOO_LARGE is large.status
         assert SECOND == queue.turn_of(small)
 
+    def test_all_are_looked_at_once(self, monkeypatch):
+        """
+        If somebody may ask too much for a new burst, serving goes over everybody,
+        once; it does not before, nor after.
+        """
+        queue, seen = drained(Rate(1, burst=5)), []
+        for _ in range(3):
+            enter(queue, 0, 2)
+        monkeypatch.setattr(Bucket, "fits", lambda _, tokens: not seen.append(tokens))
+
+        queue.serve(0)
+        assert [] == seen
+
+        queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+        for _ in range(2):
+            queue.serve(0)
+            assert [2, 2, 2] == seen
+
+    def test_it_answers_whether_it_changed(self):
+        """
+        If the expected two are there, others take their place; else nothing is done.
+        Either is said.
+        """
+        old, new = Bucket(Rate(1)), Bucket(Rate(2))
+        queue = Queue(old, 0)
+
+        assert queue.reconfigure(0, new, 5, (old, None))
+        assert not queue.reconfigure(0, old, 7, (old, None))
+        assert not queue.reconfigure(0, old, 7, (new, None))
+        assert (new, 5) == (queue.budget, queue.max_waiters)
+
     @settings(max_examples=150)
     @given(
         st.lists(st.sampled_from(ROUND + ODD[:4] + ODD_PAIRS), min_size=2, max_size=5),
@@ -1767,14 +1799,12 @@ class TestReentrancy:
         If KeyboardInterrupt comes at any point of any operation, what was
         granted was charged and nothing else, and the queue goes on.
         """
-        at = 1
-        while interrupted(getattr(scene := Scene(rates), step), at, stop):
+        for come_in in points(2):
+            scene = Scene(rates)
+            come_in(getattr(scene, step), stop)
             if step != "refill":
                 scene.check()
             scene.end()
-            at += 1
-
-        assert at > 2
 
     @pytest.mark.parametrize("step", STEPS)
     def test_reentered_anywhere(self, rates, step):
@@ -1784,22 +1814,20 @@ class TestReentrancy:
         goes on.
         """
         for other in STEPS:
-            at = 1
-            while interrupted(
-                getattr(scene := Scene(rates), step), at, getattr(scene, other)
-            ):
+            for come_in in points(2):
+                scene = Scene(rates)
+                come_in(getattr(scene, step), getattr(scene, other))
                 if "refill" not in {step, other}:
                     scene.check()
                 scene.end()
-                at += 1
 
     def test_paused_amid_a_grant(self, rates):
         """
         If a signal handler pauses it at any point of a grant, who was not admitted
         by then is not admitted, nor said to be.
         """
-        at, waited = 1, []
-        while True:
+        waited = []
+        for come_in in points(2):
             scene, queued, decided = Scene(rates), [], []
             queue = scene.queue
             queue.undo(0, scene.first)
@@ -1812,12 +1840,11 @@ class TestReentrancy:
             def serve(queue=queue, decided=decided):
                 decided.extend(queue.serve(0))
 
-            if not interrupted(serve, at, pause):
-                break
+            if not come_in(serve, pause):
+                continue
             assert all(place.status is Status.QUEUED for place in queued)
             assert all(place.status is Status.GRANTED for place in decided)
             waited.append(len(queued))
-            at += 1
 
         assert {0, 1, 2} == set(waited)
 
@@ -1826,8 +1853,7 @@ class TestReentrancy:
         If a signal handler enters the queue at any point of a grant, whoever asks
         later when it is their turn is not told what was true before.
         """
-        at = 1
-        while True:
+        for come_in in points(2):
             scene = Scene(rates)
             queue = scene.queue
             # Enough for the two that wait, not for whoever comes then.
@@ -1839,22 +1865,18 @@ class TestReentrancy:
                 scene.wait()
                 scene.look()
 
-            if not interrupted(lambda queue=queue: queue.serve(0), at, come):
-                break
+            if not come_in(lambda queue=queue: queue.serve(0), come):
+                continue
             told = queue.front(), queue.turn(0, 10)
             queue._plan = None
             assert (queue.front(), queue.turn(0, 10)) == told
-            at += 1
-
-        assert at > 2
 
     def test_reconfigured_amid_a_sample(self, rates):
         """
         If a signal handler changes the rates at any point at which it is noted how
         much may go back, no more goes back than there was room for.
         """
-        at = 1
-        while True:
+        for come_in in points(2):
             queue = queue_of(*rates)
             place = booked(queue, 0, 5)
             now = 5 * SECOND
@@ -1862,13 +1884,8 @@ class TestReentrancy:
             def change(queue=queue, now=now):
                 queue.reconfigure(now, budget_of(rates))
 
-            if not interrupted(
-                lambda queue=queue, now=now: queue.take(now, 3), at, change
-            ):
-                break
+            if not come_in(lambda queue=queue, now=now: queue.take(now, 3), change):
+                continue
             # It was full again: what was booked is lost.
             queue.undo(now, place)
             assert 7 == queue.available(now)
-            at += 1
-
-        assert at > 2

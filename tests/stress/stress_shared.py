@@ -48,7 +48,8 @@ from switchgear import (
     Registry,
     ThreadSafeSet,
 )
-from switchgear._core.queue import SLACK, Queue, Status
+from switchgear._core.place import Status
+from switchgear._core.queue import SLACK, Queue
 from switchgear._waiting import ThreadWaiter
 from switchgear.events import (
     CircuitClosed,

@@ -26,11 +26,11 @@ from typing import (
 
 from switchgear import _registry
 from switchgear._attempts import Trial, Turn, TurnAndTrial, Unjudged
+from switchgear._caller import caller
 from switchgear._definition import SHARED, kept, split
 from switchgear._entry import DEFINABLE
 from switchgear._failure import countersign
 from switchgear._kinds import checked_function, checked_tokens
-from switchgear._place import caller
 from switchgear._registry import Registry
 from switchgear._validate import (
     fraction,
