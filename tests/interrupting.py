@@ -110,7 +110,7 @@ class Point:
         """
         Run *function*, and *action* at this point; answer whether there was one.
         """
-        assert self.was_there is None
+        assert self.was_there is None, "tried twice"
         self.was_there = interrupted(function, self.number, action, without=without)
         return self.was_there
 
@@ -126,7 +126,7 @@ def points(least=10):
     for number in count(1):
         point = Point(number)
         yield point
-        assert point.was_there is not None
+        assert point.was_there is not None, "the body tried nothing"
         if not point.was_there:
             break
-    assert number > least
+    assert number > least, f"only {number - 1} points"

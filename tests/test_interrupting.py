@@ -49,15 +49,19 @@ class TestPoints:
         """
         If there are fewer points than the loop is meant to see, it fails.
         """
-        with pytest.raises(AssertionError):
-            for come_in in points(1000):
+        there = sum(come_in(counter.increment, stop) for come_in in points(2))
+        for come_in in points(there):
+            come_in(counter.increment, stop)
+
+        with pytest.raises(AssertionError, match=f"only {there} points"):
+            for come_in in points(there + 1):
                 come_in(counter.increment, stop)
 
     def test_nobody_tries(self):
         """
         If the body of the loop tries nothing, it fails instead of going on for ever.
         """
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match="tried nothing"):
             for _ in points():
                 pass
 
@@ -68,5 +72,5 @@ class TestPoints:
         come_in = next(points())
         come_in(counter.increment, stop)
 
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match="tried twice"):
             come_in(counter.increment, stop)

@@ -1456,6 +1456,8 @@ class TestReconfigure:
         assert [] == seen
 
         queue.reconfigure(0, Bucket(Rate(1, burst=4)))
+        assert [] == seen
+
         for _ in range(2):
             queue.serve(0)
             assert [2, 2, 2] == seen
@@ -1659,20 +1661,6 @@ class TestIdle:
 
 
 SINGLE, DOUBLE = [Rate(1, burst=10)], [Rate(1, burst=10), Rate(2, burst=20)]
-
-
-class TestPlace:
-    def test_a_new_one(self):
-        """
-        If a place is new, nothing has become of it, and nobody looks after others.
-        """
-        place = Place(3)
-
-        assert place.status is Status.NEW
-        assert (place.tokens, place.asks, place.owes) == (3, 3, 0)
-        assert (place.number, place.since, place.turned) == (0, 0, 0)
-        assert place.vigilant is False
-        assert (place.waiter, place.room, place.settled) == (None, None, None)
 
 
 class Scene:
